@@ -1,0 +1,41 @@
+# `make demo` and `make test` set up everything they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+OLDEST := .venv-oldest
+RUN := $(VENV)/bin/python
+DATA ?=
+DEMO_ARGS ?=
+
+.PHONY: demo test test-all test-oldest lint
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,benchmarks]"
+	touch $@
+
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
+	$(OLDEST)/bin/python -m pip install --quiet -c constraints-oldest.txt -e ".[test]"
+	touch $@
+
+## Recommendations end to end: generated data, or DATA=path/to/ratings.csv (or .gz, .zip)
+demo: $(VENV)/.installed
+	$(RUN) benchmarks/demo.py $(if $(DATA),--data "$(DATA)") $(DEMO_ARGS)
+
+## The test suite, under ten minutes on two cores
+test: $(VENV)/.installed
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest -m "not slow"
+
+## With the slow tests and those on real data (SKVAE_DATA, default ../shared/data)
+test-all: $(VENV)/.installed
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest
+
+## The same suite on the oldest supported versions
+test-oldest: $(OLDEST)/.installed
+	SCIPY_ARRAY_API=1 $(OLDEST)/bin/python -m pytest -m "not slow"
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
