@@ -1,0 +1,24 @@
+"""Batches, schedules, random state, and the skorch net that runs the epochs."""
+
+from skvae._training._batches import RowBatches
+from skvae._training._callbacks import make_callbacks
+from skvae._training._device import resolve_device
+from skvae._training._net import VAENet, train
+from skvae._training._random import draw_seed, make_generator
+from skvae._training._schedules import annealed_beta, annealing_steps, cosine_factor
+from skvae._training._state import TrainingState, copy_to_cpu
+
+__all__ = [
+    "RowBatches",
+    "TrainingState",
+    "VAENet",
+    "annealed_beta",
+    "annealing_steps",
+    "copy_to_cpu",
+    "cosine_factor",
+    "draw_seed",
+    "make_callbacks",
+    "make_generator",
+    "resolve_device",
+    "train",
+]

@@ -1,0 +1,1 @@
+"""Utilities: the contract of recommenders as checks."""

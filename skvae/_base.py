@@ -1,0 +1,455 @@
+"""What the estimators share: the fit path, their state, and inference by batches."""
+
+import copy
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_scalar
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
+from torch.nn import functional as F
+
+from skvae._training import (
+    RowBatches,
+    TrainingState,
+    VAENet,
+    annealing_steps,
+    copy_to_cpu,
+    draw_seed,
+    make_callbacks,
+    make_generator,
+    resolve_device,
+    train,
+)
+from skvae._validation import restored_on_error
+from skvae.nn import (
+    ACTIVATIONS,
+    VAE,
+    SparseRows,
+    antithetic_noise,
+    elbo,
+    importance_weighted_log_prob,
+)
+
+# Streams of random numbers beside those of the net; see make_generator.
+INITIAL_WEIGHTS, VALIDATION_ROWS, EVALUATION = 3, 4, 5
+# Numbers in one (rows, features) tensor of inference.
+INFERENCE_BATCH_SIZE = 2**22
+# Kernels for whole vectors treat the tail rows of a batch differently: every batch of
+# inference is filled up with empty rows, so that a row's place changes no bit.
+ROW_MULTIPLE = 16
+
+
+def _is_variational(estimator):
+    if estimator.variational:
+        return True
+    raise AttributeError(
+        f"A plain autoencoder has no distribution: {type(estimator).__name__} needs "
+        "variational=True for this."
+    )
+
+
+class BaseVAE(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """Estimator around a `skvae.nn.VAE`.
+
+    A subclass says how its input is checked (`_check_rows`), which likelihood it has
+    (`_make_likelihood`) and how a validation set is split off and scored
+    (`_split_validation`, `_validation_score`).
+    """
+
+    _normalize = False  # scale input rows to unit norm
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "variational": ["boolean"],
+        "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "annealing": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(Real, 0, 1, closed="both"),
+        ],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions({"cosine", "plateau"}), Callback, None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "refit": ["boolean"],
+        "warm_start": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # What a subclass says
+
+    @abstractmethod
+    def _check_rows(self, X, *, reset):
+        """Validate X and return canonical CSR or an array; `reset` as validate_data."""
+
+    @abstractmethod
+    def _make_likelihood(self):
+        """Return the likelihood object."""
+
+    @abstractmethod
+    def _split_validation(self, X, seed):
+        """Return (X_train, X_val, y_val): some rows of X held out for validation."""
+
+    @abstractmethod
+    def _check_validation(self, X_val, y_val):
+        """Validate a validation set of the caller's own; return (X_val, y_val)."""
+
+    @abstractmethod
+    def _validation_score(self, X_val, y_val):
+        """Score the model in `self._module` on checked data; greater is better."""
+
+    # Training
+
+    def _fit(self, X, X_val, y_val):
+        """Fit on checked or unchecked rows; `fit` of the subclasses documents it."""
+        with restored_on_error(self):
+            goes_on = self.warm_start and hasattr(self, "_module")
+            X = self._check_rows(X, reset=not goes_on)
+            self._check_layer_sizes()
+            seed = self._state.seed if goes_on else draw_seed(self.random_state)
+            X_train, validation = X, None
+            if X_val is not None:
+                validation = self._check_validation(X_val, y_val)
+            elif y_val is not None:
+                raise ValueError("y_val was given without X_val; pass both.")
+            elif self.early_stopping or (self.beta == "auto" and self.variational):
+                X_train, *validation = self._split_validation(X, seed)
+            self._remember_rows(X)
+            if goes_on:
+                self._module = copy.deepcopy(self._module)  # kept if this fit fails
+            else:
+                self._choose_beta(X_train, validation, seed)
+                self._start(seed)
+            self._run(X_train, self.max_iter, validation, self.early_stopping)
+            if self.refit and X_train is not X:
+                self._refit(X, seed)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Train for one epoch on these rows, from where training stands.
+
+        The first call starts a model; `annealing` counts on through the calls, with
+        `max_iter` epochs of the size of the latest X as the planned length. No rows
+        are held out.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : Ignored
+            Present by convention.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if self.beta == "auto":
+            raise ValueError(
+                'beta="auto" trains twice, which partial_fit cannot; call fit, or '
+                "pass a number as beta."
+            )
+        with restored_on_error(self):
+            goes_on = hasattr(self, "_module")
+            X = self._check_rows(X, reset=not goes_on)
+            self._check_layer_sizes()
+            self._remember_rows(X)
+            if goes_on:
+                self._module = copy.deepcopy(self._module)  # kept if this fit fails
+            else:
+                seed = draw_seed(self.random_state)
+                self._choose_beta(X, None, seed)
+                self._start(seed)
+            self._run(X, n_epochs=1)
+        return self
+
+    def _check_layer_sizes(self):
+        sizes = self.hidden_layer_sizes
+        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+            raise ValueError(
+                f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
+                "width for each hidden layer of the encoder, () for none."
+            )
+
+    def _choose_beta(self, X, validation, seed):
+        """Set `beta_`; for "auto", by the search of Liang et al. 2018, section 2.2.2.
+
+        Beta is annealed from 0 to 1 once, and that of the best epoch taken.
+        """
+        vars(self).pop("beta_path_", None)
+        if not self.variational:
+            self.beta_ = 0.0
+        elif self.beta != "auto":
+            self.beta_ = float(self.beta)
+        else:
+            self.beta_ = 1.0
+            self._start(seed)
+            self._run(X, self.max_iter, validation)
+            self.beta_path_ = {
+                "beta": np.array(self.beta_curve_),
+                "score": np.array(self.validation_scores_),
+            }
+            self.beta_ = float(self.beta_path_["beta"][self.best_iter_ - 1])
+
+    def _refit(self, X, seed):
+        """Train afresh on all rows for the best number of epochs."""
+        names = ("validation_scores_", "best_iter_", "best_validation_score_")
+        found = {name: getattr(self, name) for name in names}
+        self._start(seed)
+        self._run(X, found["best_iter_"])
+        vars(self).update(found)
+
+    def _remember_rows(self, X):
+        """Keep what the estimator wants to know of its training rows: here nothing."""
+
+    def _start(self, seed):
+        """Put a new module in place, with the curves of an untrained model."""
+        self._module = VAE(
+            self.n_features_in_,
+            self.n_components,
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation=self.activation,
+            likelihood=self._make_likelihood(),
+            variational=self.variational,
+            input_dropout=self.dropout,
+            hidden_dropout=self.hidden_dropout,
+            normalize=self._normalize,
+            generator=make_generator(seed, INITIAL_WEIGHTS),
+        ).to(resolve_device(self.device))
+        self._state = TrainingState(seed)
+        self.n_iter_ = 0
+        self.loss_curve_, self.reconstruction_curve_ = [], []
+        self.kl_curve_, self.beta_curve_ = [], []
+        for name in ("validation_scores_", "best_validation_score_", "best_iter_"):
+            vars(self).pop(name, None)
+
+    def _run(self, X, n_epochs, validation=None, stop_early=False):
+        """Train for so many epochs and take in what was learned, interrupted or not."""
+        batches = RowBatches(X, self._module_device, for_training=True)
+        net = self._make_net(len(batches), n_epochs, validation, stop_early)
+        net.initialize()
+        if self._state.optimizer is not None:
+            net.optimizer_.load_state_dict(self._state.optimizer)
+        interrupted = train(net, batches, n_epochs)
+        self._take_in(net)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _make_net(self, n_rows, n_epochs, validation, stop_early):
+        steps_per_epoch = -(-n_rows // self.batch_size)
+        planned_steps = self.max_iter * steps_per_epoch
+        device = self._module_device
+        return VAENet(
+            self._module,
+            seed=self._state.seed,
+            planned_steps=planned_steps,
+            beta=self.beta_,
+            n_annealing_steps=annealing_steps(self.annealing, planned_steps),
+            cosine=self.lr_schedule == "cosine",
+            first_epoch=self._state.n_epochs,
+            first_step=self._state.n_steps,
+            optimizer=torch.optim.AdamW,
+            optimizer__fused=device.type in ("cpu", "cuda"),
+            optimizer__weight_decay=self.alpha,
+            optimizer__param_groups=[("*bias", {"weight_decay": 0.0})],
+            lr=self.learning_rate_init,
+            batch_size=self.batch_size,
+            device=device,
+            verbose=int(self.verbose > 1),
+            callbacks=make_callbacks(
+                n_epochs,
+                # The net trains this very module, in place.
+                score_function=validation
+                and (lambda: self._validation_score(*validation)),
+                patience=self.n_iter_no_change if stop_early else None,
+                tol=self.tol,
+                lr_schedule=self.lr_schedule,
+                callbacks=self.callbacks or (),
+                verbose=self.verbose,
+                description=type(self).__name__,
+            ),
+        )
+
+    def _take_in(self, net):
+        """Keep the state and the curves of a run; the module was trained in place."""
+        epochs = [epoch for epoch in net.history if "train_loss" in epoch]
+        self._module.eval()
+        n_before = self.n_iter_
+        self._state = TrainingState(
+            self._state.seed, net.epoch_, net.step_, net.optimizer_.state_dict()
+        )
+        self.n_iter_ = net.epoch_
+        self.loss_curve_ = self.loss_curve_ + [e["train_loss"] for e in epochs]
+        self.reconstruction_curve_ = self.reconstruction_curve_ + [
+            e["train_reconstruction"] for e in epochs
+        ]
+        self.kl_curve_ = self.kl_curve_ + [e["train_kl"] for e in epochs]
+        self.beta_curve_ = self.beta_curve_ + [e["beta"] for e in epochs]
+        stopping = dict(net.callbacks_).get("early_stopping")
+        if stopping is not None and stopping.best_epoch_:
+            earlier = getattr(self, "validation_scores_", [np.nan] * n_before)
+            scores = [e["valid_score"] for e in epochs if "valid_score" in e]
+            self.validation_scores_ = earlier + scores
+            self.best_iter_ = n_before + stopping.best_epoch_
+            self.best_validation_score_ = scores[stopping.best_epoch_ - 1]
+
+    # Inference
+
+    def transform(self, X):
+        """Posterior mean of each row, or the code of a plain autoencoder.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), float32
+            Latent codes.
+        """
+        check_is_fitted(self)
+        return self._gather_rows(self._check_rows(X, reset=False), self._module.encode)
+
+    @available_if(_is_variational)
+    def elbo(self, X, *, n_draws=16):
+        """Evidence lower bound of each row, with the KL at its full weight.
+
+        A lower bound of log p(x) whatever beta the model was trained with: Kingma &
+        Welling 2014, eq. 3.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        n_draws : int, default=16
+            Draws from the posterior over which the expectation is taken. They are the
+            same for all rows and in every call, so that the result is deterministic.
+
+        Returns
+        -------
+        elbo : ndarray of shape (n_samples,), float32
+            In nats.
+        """
+        return self._over_draws(elbo, X, n_draws)
+
+    @available_if(_is_variational)
+    def score_samples(self, X, *, n_draws=64):
+        """Estimate the log-probability of each row by importance sampling.
+
+        The bound of Burda et al. 2016, eq. 8, rises with `n_draws` toward log p(x).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        n_draws : int, default=64
+            Draws from the posterior: the same for all rows and in every call, so that
+            the result is deterministic.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,), float32
+            In nats.
+        """
+        return self._over_draws(importance_weighted_log_prob, X, n_draws)
+
+    def _over_draws(self, function, X, n_draws):
+        check_is_fitted(self)
+        n_draws = check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        X = self._check_rows(X, reset=False)
+        generator = make_generator(self._state.seed, EVALUATION)
+        noise = antithetic_noise(n_draws, self.n_components, generator)
+        noise = noise.to(self._module_device)
+        return self._gather_rows(X, lambda rows: function(self._module, rows, noise))
+
+    def _gather_rows(self, X, function):
+        """Apply `function` to all rows by batches and join the results in an array."""
+        parts = [part.cpu() for _, _, part in self._map_rows(X, function)]
+        return torch.cat(parts).numpy()
+
+    @torch.no_grad()
+    def _map_rows(self, X, function):
+        """Yield (slice, batch, function(batch)) over all rows, without noise."""
+        batches = RowBatches(X, self._module_device)
+        for rows, batch in batches.in_order(_inference_rows(self.n_features_in_)):
+            result = function(_pad_rows(batch))
+            yield rows, batch, result[: rows.stop - rows.start]
+
+    @property
+    def _module_device(self):
+        return next(self._module.parameters()).device
+
+    @property
+    def _n_features_out(self):
+        return self.n_components
+
+    def __sklearn_is_fitted__(self):
+        """A module stands: after fit, partial_fit, or an interrupted fit."""
+        return hasattr(self, "_module")
+
+    def __getstate__(self):
+        """Leave the device behind: a model trained on a GPU loads without one."""
+        state = dict(super().__getstate__())
+        if "_module" in state:
+            state["_module"] = copy_to_cpu(state["_module"])
+            state["_state"] = copy_to_cpu(state["_state"])
+        return state
+
+    def __setstate__(self, state):
+        """Take up the device again, where this machine has it."""
+        super().__setstate__(state)
+        if "_module" in state:
+            try:
+                device = resolve_device(self.device)
+            except ValueError:
+                device = torch.device("cpu")
+            self._module.to(device)
+
+    def __sklearn_tags__(self):
+        """Rows may be sparse."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _inference_rows(n_features):
+    """Rows in a batch of inference: a multiple of `ROW_MULTIPLE`, at least one."""
+    rows = INFERENCE_BATCH_SIZE // n_features // ROW_MULTIPLE
+    return max(rows, 1) * ROW_MULTIPLE
+
+
+def _pad_rows(batch):
+    """Fill a batch up to a multiple of `ROW_MULTIPLE` with rows of zeros."""
+    if isinstance(batch, SparseRows):
+        return batch.pad_rows(-(-batch.n_rows // ROW_MULTIPLE) * ROW_MULTIPLE)
+    return F.pad(batch, (0, 0, 0, -batch.shape[0] % ROW_MULTIPLE))

@@ -1,0 +1,170 @@
+"""What every recommender offers, on top of one hook that scores items by batches."""
+
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skvae.metrics import make_ranking_scorer
+from skvae.model_selection._top_items import check_candidates, check_n_items
+from skvae.model_selection._top_k import top_k
+
+
+class RecommenderMixin(metaclass=ABCMeta):
+    """Ranking for estimators whose rows are users and whose columns are items.
+
+    A subclass provides `_check_rows(X, reset=False)`, which returns canonical CSR, and
+    `_iter_scores(X)`.
+    """
+
+    @abstractmethod
+    def _iter_scores(self, X):
+        """Yield (slice, batch, scores) over the rows of a checked X.
+
+        `batch` is the rows as `SparseRows`, `scores` a tensor of shape
+        (n_rows, n_items) on the same device, which the caller may overwrite.
+        """
+
+    def decision_function(self, X):
+        """Score every item for every user.
+
+        The whole dense array is built; `recommend` ranks without it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_users, n_items), float32
+            Greater is better. Items of `X` are scored like the others.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        scores = np.empty(X.shape, dtype=np.float32)
+        for rows, _, part in self._iter_scores(X):
+            scores[rows] = part.cpu().numpy()
+        return scores
+
+    def predict(self, X):
+        """Recommend one item to each user: the best that the user has not seen.
+
+        Items play the part of classes, so that scikit-learn's tools apply;
+        `recommend` gives more than one.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users.
+
+        Returns
+        -------
+        items : ndarray of shape (n_users,), int64
+            Column of the item; -1 for a user who has seen all.
+        """
+        return self.recommend(X, n_items=1)[:, 0]
+
+    def recommend(
+        self,
+        X,
+        n_items=10,
+        *,
+        exclude_seen=True,
+        candidates=None,
+        return_scores=False,
+    ):
+        """Rank the best items for each user.
+
+        Works by batches, with the top items chosen on the device: no dense array of
+        users by items is held.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+        n_items : int, default=10
+            How many items for each user.
+        exclude_seen : bool, default=True
+            Leave out the items that the user has in `X`.
+        candidates : array-like of int, shape (n_candidates,), default=None
+            Rank only these items, given by column. None ranks all.
+        return_scores : bool, default=False
+            Return the scores too.
+
+        Returns
+        -------
+        items : ndarray of shape (n_users, n_items), int64
+            Columns of the items, best first; equal scores in the order of columns. A
+            user with fewer items left to recommend gets -1 at the end.
+        scores : ndarray of shape (n_users, n_items), float32
+            Their scores, minus infinity for -1. Only with `return_scores`.
+
+        Raises
+        ------
+        ValueError
+            If more items are asked for than there are to rank.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        return self._recommend(
+            X,
+            n_items,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
+
+    def score(self, X, y=None):
+        """Mean NDCG@100 over users.
+
+        Without a sparse `y`, a fifth of each user's interactions is held out by a
+        fixed seed and to be found from the rest, so that two models are asked the
+        same question. `skvae.metrics.make_ranking_scorer` offers other metrics.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users.
+        y : sparse matrix of shape (n_users, n_items) or array-like, default=None
+            Sparse: later interactions of the same users, the truth. One-dimensional:
+            ignored.
+
+        Returns
+        -------
+        score : float
+            Between 0 and 1; NaN if no user has anything held out.
+
+        Raises
+        ------
+        ValueError
+            If `y` is neither, or holds interactions that are in `X`.
+        """
+        check_is_fitted(self)
+        return make_ranking_scorer("ndcg@100")(self, X, y)
+
+    def _recommend(
+        self,
+        X,
+        n_items=10,
+        *,
+        exclude_seen=True,
+        candidates=None,
+        return_scores=False,
+    ):
+        """Do as `recommend` does, for an X that was checked."""
+        candidates = check_candidates(candidates, X.shape[1])
+        check_n_items(n_items, X.shape[1], candidates)
+        if candidates is not None:
+            candidates = torch.from_numpy(candidates)
+        items = np.empty((X.shape[0], n_items), dtype=np.int64)
+        scores = np.empty((X.shape[0], n_items), dtype=np.float32)
+        for rows, batch, part in self._iter_scores(X):
+            seen = (batch.row_index, batch.indices.long()) if exclude_seen else None
+            if candidates is not None:
+                candidates = candidates.to(part.device)
+            best, best_scores = top_k(part, n_items, seen=seen, candidates=candidates)
+            items[rows] = best.cpu().numpy()
+            scores[rows] = best_scores.cpu().numpy()
+        return (items, scores) if return_scores else items

@@ -1,0 +1,132 @@
+"""Rows of a matrix as batches of tensors on a device."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from skvae.nn import SparseRows
+
+# On a CPU the product with a dense batch overtakes the sparse one at about this share
+# of stored entries (benchmarks/speed measures it).
+DENSE_PRODUCT_DENSITY = 0.1
+# Share of the free device memory that the data may take to stay resident.
+RESIDENT_SHARE = 0.5
+
+
+class RowBatches:
+    """Rows of a CSR matrix or array, addressable by index, as batches on a device.
+
+    On an accelerator a CSR that fits stays in device memory and batches are gathered
+    there, without a copy from the host in an epoch; one that does not is sent batch
+    by batch.
+
+    Parameters
+    ----------
+    X : CSR matrix or ndarray of shape (n_rows, n_columns)
+        Canonical if sparse. Cast to float32 batch by batch.
+    device : torch.device
+        Where the batches live.
+    for_training : bool, default=False
+        Choose between the sparse and the dense product by density. Inference on a CPU
+        always takes the sparse one, so that scores do not depend on the company.
+    """
+
+    def __init__(self, X, device, *, for_training=False):
+        self.X = X
+        self.device = torch.device(device)
+        self.dense_product = self.device.type != "cpu" or (
+            for_training
+            and sp.issparse(X)
+            and X.nnz > DENSE_PRODUCT_DENSITY * np.prod(X.shape, dtype=float)
+        )
+        self._resident = (
+            _ResidentCSR(X, self.device)
+            if for_training and sp.issparse(X) and _fits(X, self.device)
+            else None
+        )
+
+    def __len__(self):
+        return self.X.shape[0]
+
+    def take(self, rows):
+        """Return rows as `SparseRows` or as a float32 tensor.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+            Which, in order.
+        """
+        if self._resident is not None and not isinstance(rows, slice):
+            return self._resident.take(rows)
+        part = self.X[rows]
+        if not sp.issparse(part):
+            return self._send(np.array(part, dtype=np.float32, order="C"))
+        return SparseRows(
+            self._send(part.indptr.astype(np.int32)),
+            self._send(part.indices.astype(np.int32)),
+            self._send(part.data.astype(np.float32)),
+            part.shape[1],
+            self.dense_product,
+        )
+
+    def shuffled(self, batch_size, generator):
+        """Yield all rows once in random order, `batch_size` at a time."""
+        order = torch.randperm(len(self), generator=generator).numpy()
+        for start in range(0, len(self), batch_size):
+            yield self.take(order[start : start + batch_size])
+
+    def in_order(self, batch_size):
+        """Yield (slice, batch) over all rows in their order."""
+        for start in range(0, len(self), batch_size):
+            rows = slice(start, min(start + batch_size, len(self)))
+            yield rows, self.take(rows)
+
+    def _send(self, array):
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+
+class _ResidentCSR:
+    """A CSR in device memory whose rows are gathered there.
+
+    The row lengths stay on the host too, so that the size of a batch is known
+    without asking the device.
+    """
+
+    def __init__(self, X, device):
+        self.n_columns = X.shape[1]
+        self.host_lengths = np.diff(X.indptr)
+        self.starts = torch.from_numpy(X.indptr[:-1].astype(np.int64)).to(device)
+        self.lengths = torch.from_numpy(self.host_lengths.astype(np.int64)).to(device)
+        self.indices = torch.from_numpy(X.indices.astype(np.int32)).to(device)
+        self.values = torch.from_numpy(X.data.astype(np.float32)).to(device)
+
+    def take(self, rows):
+        n_values = int(self.host_lengths[rows].sum())
+        device = self.values.device
+        rows = torch.from_numpy(np.asarray(rows)).to(device, non_blocking=True)
+        lengths = self.lengths[rows]
+        indptr = lengths.new_zeros(len(rows) + 1)
+        torch.cumsum(lengths, 0, out=indptr[1:])
+        # From the place within the batch to the place within the whole matrix.
+        shift = torch.repeat_interleave(
+            self.starts[rows] - indptr[:-1], lengths, output_size=n_values
+        )
+        place = shift + torch.arange(n_values, device=device)
+        return SparseRows(
+            indptr.to(torch.int32),
+            self.indices[place],
+            self.values[place],
+            self.n_columns,
+            dense_product=True,
+        )
+
+
+def _fits(X, device):
+    """Whether the CSR may stay in the device's memory; never on the CPU, its home."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return 8 * X.nnz + 16 * X.shape[0] <= RESIDENT_SHARE * free

@@ -1,0 +1,55 @@
+"""Checks of input beyond those of scikit-learn, and the canonical form of a CSR."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import scipy.sparse as sp
+
+FLOAT32_MAX = np.finfo(np.float32).max
+
+
+def check_float32_range(X, name="X"):
+    """Raise a ValueError where a finite float64 would become infinite in float32."""
+    values = X.data if sp.issparse(X) else X
+    if values.dtype == np.float32 or values.size == 0:
+        return
+    largest = max(values.max(), -values.min())
+    if largest > FLOAT32_MAX:
+        raise ValueError(
+            f"{name} holds a value of magnitude {largest:.3g}, beyond the range of "
+            f"float32 ({FLOAT32_MAX:.3g}) in which the model computes; scale {name}."
+        )
+
+
+def canonical_csr(X):
+    """Return X as CSR with sorted, unique columns in each row and no stored zeros.
+
+    The caller's matrix is never changed; one that is canonical already is returned as
+    it is. Entries that stand twice are added up, as scipy does. Arrays become
+    `csr_array`.
+    """
+    if not sp.issparse(X):
+        return sp.csr_array(X)
+    canonical = X.has_canonical_format
+    if canonical and X.data.all():
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    return X
+
+
+@contextmanager
+def restored_on_error(estimator):
+    """Put the estimator's attributes back if the block raises an error.
+
+    A fit that fails leaves neither half a model nor the shape of the new data beside
+    the old weights. An interruption is no error: what was learned stays.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

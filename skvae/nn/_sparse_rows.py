@@ -1,0 +1,137 @@
+"""A batch of CSR rows as tensors, and the few operations that a network needs of it."""
+
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import scipy.sparse as sp
+import torch
+
+with warnings.catch_warnings():
+    # torch announces the beta state of its CSR tensors once in a process: here.
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Rows of a CSR matrix on one device.
+
+    The rows are canonical: no column stands twice in a row. Values may be zero, as
+    after dropout.
+
+    Parameters
+    ----------
+    indptr : Tensor of shape (n_rows + 1,), int32
+        Where each row begins in `indices` and `values`.
+    indices : Tensor of shape (nnz,), int32
+        Columns.
+    values : Tensor of shape (nnz,)
+        Values, float32 (float64 in tests of gradients).
+    n_columns : int
+        Width of the matrix.
+    dense_product : bool, default=False
+        Multiply with a weight matrix as a dense matrix: faster on a GPU, and on a CPU
+        where more than about one entry in ten is stored.
+    """
+
+    indptr: torch.Tensor
+    indices: torch.Tensor
+    values: torch.Tensor
+    n_columns: int
+    dense_product: bool = False
+
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return self.indptr.shape[0] - 1
+
+    @property
+    def device(self):
+        """Device of the tensors."""
+        return self.values.device
+
+    @cached_property
+    def row_index(self):
+        """Row of each value: int64 tensor of shape (nnz,)."""
+        return torch.repeat_interleave(
+            torch.arange(self.n_rows, device=self.device),
+            self.indptr.diff(),
+            output_size=self.values.shape[0],
+        )
+
+    @cached_property
+    def flat_index(self):
+        """Place of each value in the flattened dense matrix: int64, shape (nnz,)."""
+        return self.row_index * self.n_columns + self.indices
+
+    def row_sums(self, values=None):
+        """Sum of each row, of these values or of others in their places."""
+        values = self.values if values is None else values
+        total = values.new_zeros(self.n_rows)
+        return total.index_add_(0, self.row_index, values)
+
+    def with_values(self, values):
+        """Return the same rows with other values."""
+        other = replace(self, values=values)
+        for name in ("row_index", "flat_index"):  # depend on the places alone
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
+    def l2_normalized(self):
+        """Scale each row to unit Euclidean norm; a row of zeros stays one."""
+        norms = self.row_sums(self.values.square()).sqrt()
+        return self.with_values(self.values / norms[self.row_index])
+
+    def pad_rows(self, n_rows):
+        """Append empty rows until there are `n_rows`."""
+        n_missing = n_rows - self.n_rows
+        if n_missing == 0:
+            return self
+        indptr = torch.cat([self.indptr, self.indptr[-1:].expand(n_missing)])
+        return replace(self, indptr=indptr)
+
+    def to_dense(self):
+        """Return a tensor of shape (n_rows, n_columns)."""
+        dense = self.values.new_zeros(self.n_rows * self.n_columns)
+        dense[self.flat_index] = self.values
+        return dense.view(self.n_rows, self.n_columns)
+
+    def matmul(self, weight):
+        """Multiply with `weight` of shape (n_columns, n_out), differentiable in it."""
+        if self.dense_product:
+            return self.to_dense() @ weight
+        return _SparseProduct.apply(
+            weight, self.indptr, self.indices, self.values, self.n_columns
+        )
+
+
+class _SparseProduct(torch.autograd.Function):
+    """CSR times dense on the CPU, with a gradient for the dense factor alone.
+
+    torch's own backward goes through a transposed view that is slower than to sort
+    the non-zeros by column once.
+    """
+
+    @staticmethod
+    def forward(ctx, weight, indptr, indices, values, n_columns):
+        ctx.save_for_backward(indptr, indices, values)
+        ctx.n_columns = n_columns
+        shape = (indptr.shape[0] - 1, n_columns)
+        return torch.sparse_csr_tensor(indptr, indices, values, shape) @ weight
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        indptr, indices, values = ctx.saved_tensors
+        shape = (indptr.shape[0] - 1, ctx.n_columns)
+        by_column = sp.csr_array(
+            (values.numpy(), indices.numpy(), indptr.numpy()), shape=shape
+        ).tocsc()
+        transposed = torch.sparse_csr_tensor(
+            torch.from_numpy(by_column.indptr),
+            torch.from_numpy(by_column.indices),
+            torch.from_numpy(by_column.data),
+            shape[::-1],
+        )
+        return transposed @ grad_output.contiguous(), None, None, None, None

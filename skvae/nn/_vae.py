@@ -1,0 +1,142 @@
+"""The variational autoencoder of Kingma & Welling 2014, and the plain autoencoder."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skvae.nn._layers import ACTIVATIONS, MLP, dropout
+from skvae.nn._sparse_rows import SparseRows
+
+# Keeps variances and their inverses finite in float32 however far the encoder is
+# driven; no posterior of a trained model comes near.
+MAX_ABS_LOG_VARIANCE = 20.0
+
+
+def kl_to_standard_normal(mean, log_variance):
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)) of each dimension.
+
+    Kingma & Welling 2014, appendix B.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor of shape (n_rows, n_components)
+        Parameters of the posterior.
+
+    Returns
+    -------
+    kl : Tensor of shape (n_rows, n_components)
+        In nats, >= 0.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0)
+
+
+class VAE(nn.Module):
+    """Encoder, latent code and decoder; the likelihood says what the outputs mean.
+
+    Every method is deterministic unless it is handed a `generator`, from which dropout
+    and the reparametrisation draw.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the data.
+    n_components : int
+        Width of the latent code.
+    hidden_layer_sizes : sequence of int
+        Hidden widths of the encoder; the decoder has them in reverse.
+    activation : str
+        Key of `ACTIVATIONS`.
+    likelihood : object
+        With `nll(outputs, rows)`; see `skvae.nn._likelihoods`.
+    variational : bool
+        Whether the code is a distribution. If not, it is a plain hidden layer, with
+        the activation applied.
+    input_dropout, hidden_dropout : float
+        Probability of dropping an input, or a hidden unit.
+    normalize : bool
+        Scale each input row to unit Euclidean norm before the dropout.
+    generator : torch.Generator
+        Draws the initial weights, on the CPU.
+    """
+
+    def __init__(
+        self,
+        n_features,
+        n_components,
+        *,
+        hidden_layer_sizes,
+        activation,
+        likelihood,
+        variational,
+        input_dropout,
+        hidden_dropout,
+        normalize,
+        generator,
+    ):
+        super().__init__()
+        hidden = tuple(hidden_layer_sizes)
+        n_code = 2 * n_components if variational else n_components
+        options = {
+            "activation": activation,
+            "dropout": hidden_dropout,
+            "generator": generator,
+        }
+        self.encoder = MLP((n_features, *hidden, n_code), reads_rows=True, **options)
+        self.decoder = MLP((n_components, *hidden[::-1], n_features), **options)
+        self.activation = activation
+        self.likelihood = likelihood
+        self.variational = variational
+        self.input_dropout = input_dropout
+        self.hidden_dropout = hidden_dropout
+        self.normalize = normalize
+
+    def posterior(self, x, generator=None):
+        """Mean and log-variance of q(z given x), each (n_rows, n_components).
+
+        The log-variance is None for a plain autoencoder, whose code is the mean.
+        """
+        code = self.encoder(self._prepare(x, generator), generator)
+        if not self.variational:
+            code = ACTIVATIONS[self.activation](code)
+            return dropout(code, self.hidden_dropout, generator), None
+        mean, log_variance = code.chunk(2, dim=1)
+        return mean, log_variance.clamp(-MAX_ABS_LOG_VARIANCE, MAX_ABS_LOG_VARIANCE)
+
+    def encode(self, x):
+        """Posterior mean, or a plain autoencoder's code: (n_rows, n_components)."""
+        return self.posterior(x)[0]
+
+    def decode(self, z, generator=None):
+        """Outputs of the decoder, (n_rows, n_features): the likelihood's parameters."""
+        return self.decoder(z, generator)
+
+    def forward(self, x, generator):
+        """Negative log-likelihood and KL of each row, under one draw from q.
+
+        Parameters
+        ----------
+        x : SparseRows or Tensor of shape (n_rows, n_features)
+            Data.
+        generator : torch.Generator
+            Draws dropout and noise, on the device of `x`.
+
+        Returns
+        -------
+        nll, kl : Tensor of shape (n_rows,)
+            In nats. Their sum, with the KL weighted by beta, is the training loss.
+        """
+        mean, log_variance = self.posterior(x, generator)
+        if log_variance is None:
+            z, kl = mean, mean.new_zeros(mean.shape[0])
+        else:
+            noise = torch.empty_like(mean).normal_(generator=generator)
+            z = mean + torch.exp(0.5 * log_variance) * noise
+            kl = kl_to_standard_normal(mean, log_variance).sum(dim=1)
+        return self.likelihood.nll(self.decode(z, generator), x), kl
+
+    def _prepare(self, x, generator):
+        if isinstance(x, SparseRows):
+            x = x.l2_normalized() if self.normalize else x
+            return x.with_values(dropout(x.values, self.input_dropout, generator))
+        x = F.normalize(x) if self.normalize else x
+        return dropout(x, self.input_dropout, generator)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.preprocessing import normalize
+
+from skvae.nn import SparseRows
+
+
+@pytest.fixture
+def X():
+    X = sp.random_array((7, 9), density=0.4, format="csr", random_state=0)
+    X.data[:] = np.round(1 + 5 * X.data)
+    X = X.tolil()
+    X[3] = 0  # a row without entries
+    return X.tocsr()
+
+
+def as_rows(X, dtype=np.float64, **kwargs):
+    parts = (
+        X.indptr.astype(np.int32),
+        X.indices.astype(np.int32),
+        X.data.astype(dtype),
+    )
+    return SparseRows(*map(torch.from_numpy, parts), X.shape[1], **kwargs)
+
+
+def test_dense_form_and_row_sums_are_those_of_scipy(X):
+    rows = as_rows(X)
+    np.testing.assert_array_equal(rows.to_dense(), X.toarray())
+    np.testing.assert_array_equal(rows.row_sums(), X.sum(axis=1))
+
+
+def test_l2_norm_is_that_of_sklearn_and_leaves_empty_rows_zero(X):
+    normalized = as_rows(X).l2_normalized().to_dense()
+    np.testing.assert_allclose(normalized, normalize(X.toarray()), rtol=1e-12)
+    assert (normalized[3] == 0).all()
+
+
+@pytest.mark.parametrize("dense_product", [False, True])
+def test_product_and_its_gradient_are_those_of_the_dense_one(X, dense_product):
+    rows = as_rows(X, dense_product=dense_product)
+    weight = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
+    np.testing.assert_allclose(
+        rows.matmul(weight).detach(), X @ weight.detach().numpy()
+    )
+    assert torch.autograd.gradcheck(rows.matmul, (weight,))
+
+
+def test_padding_appends_empty_rows(X):
+    padded = as_rows(X).pad_rows(16)
+    assert padded.n_rows == 16
+    np.testing.assert_array_equal(padded.to_dense()[:7], X.toarray())
+    assert (padded.to_dense()[7:] == 0).all()
+
+
+def test_other_values_keep_the_places(X):
+    rows = as_rows(X)
+    assert rows.row_index.shape == rows.values.shape
+    doubled = rows.with_values(2 * rows.values)
+    np.testing.assert_array_equal(doubled.to_dense(), 2 * X.toarray())
+    assert doubled.row_index is rows.row_index

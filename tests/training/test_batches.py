@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from skvae._training import RowBatches
+from skvae._training._batches import _ResidentCSR
+
+
+@pytest.fixture
+def X():
+    return sp.random_array((23, 11), density=0.3, format="csr", random_state=0)
+
+
+def test_an_epoch_visits_every_row_once(X):
+    dense = X.toarray().astype(np.float32)
+    batches = RowBatches(X, "cpu")
+    parts = list(batches.shuffled(5, torch.Generator().manual_seed(0)))
+    assert [part.n_rows for part in parts] == [5, 5, 5, 5, 3]
+    seen = np.concatenate([part.to_dense().numpy() for part in parts])
+    assert not np.array_equal(seen, dense)  # in another order
+    order = np.lexsort(seen.T)
+    np.testing.assert_array_equal(seen[order], dense[np.lexsort(dense.T)])
+
+
+def test_order_depends_on_the_generator_alone(X):
+    batches = RowBatches(X, "cpu")
+    first, again, other = (
+        next(batches.shuffled(5, torch.Generator().manual_seed(seed))).to_dense()
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_rows_are_float32_with_int32_indices_whatever_comes_in(X):
+    X = sp.csr_array(
+        (X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), shape=X.shape
+    )
+    rows = RowBatches(X, "cpu").take(np.array([3, 1]))
+    assert rows.values.dtype == torch.float32
+    assert rows.indices.dtype == rows.indptr.dtype == torch.int32
+    np.testing.assert_array_equal(rows.to_dense(), X.toarray()[[3, 1]].astype("f4"))
+
+
+def test_gathering_on_the_device_is_the_same_as_on_the_host(X, device):
+    resident = _ResidentCSR(X, torch.device(device))
+    order = np.random.default_rng(0).permutation(23)[:9]
+    on_device = resident.take(order)
+    on_host = RowBatches(X, "cpu").take(order)
+    for name in ("indptr", "indices", "values"):
+        assert torch.equal(getattr(on_device, name).cpu(), getattr(on_host, name))
+
+
+def test_the_product_is_chosen_by_density_for_training_only(X):
+    thin = sp.random_array((23, 400), density=0.01, format="csr", random_state=0)
+    assert RowBatches(X, "cpu", for_training=True).dense_product
+    assert not RowBatches(thin, "cpu", for_training=True).dense_product
+    assert not RowBatches(X, "cpu").dense_product
+
+
+def test_dense_rows_are_copied_not_shared():
+    X = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    X.flags.writeable = False
+    batch = RowBatches(X, "cpu").take(slice(0, 2))
+    batch += 1
+    np.testing.assert_array_equal(X[0], [0, 1, 2])
