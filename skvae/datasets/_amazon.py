@@ -1,0 +1,249 @@
+"""Reviews of Amazon products: the 5-core files of McAuley et al., 2014."""
+
+import ast
+import gzip
+import json
+import re
+import zlib
+from array import array
+from numbers import Integral, Real
+from os import PathLike
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from ._fetch import cached_file
+from ._interactions import load_interactions
+
+_URL = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/"
+
+_CATEGORIES = (
+    "Amazon_Instant_Video",
+    "Apps_for_Android",
+    "Automotive",
+    "Baby",
+    "Beauty",
+    "Books",
+    "CDs_and_Vinyl",
+    "Cell_Phones_and_Accessories",
+    "Clothing_Shoes_and_Jewelry",
+    "Digital_Music",
+    "Electronics",
+    "Grocery_and_Gourmet_Food",
+    "Health_and_Personal_Care",
+    "Home_and_Kitchen",
+    "Kindle_Store",
+    "Movies_and_TV",
+    "Musical_Instruments",
+    "Office_Products",
+    "Patio_Lawn_and_Garden",
+    "Pet_Supplies",
+    "Sports_and_Outdoors",
+    "Tools_and_Home_Improvement",
+    "Toys_and_Games",
+    "Video_Games",
+)
+
+_TERMS = """\
+Reviews of 1996 to 2014, collected by Julian McAuley and others and offered for
+research; the texts belong to Amazon and the reviewers. Publications cite J. McAuley,
+C. Targett, Q. Shi and A. van den Hengel, "Image-based Recommendations on Styles and
+Substitutes", SIGIR 2015.
+"""
+
+
+@validate_params(
+    {
+        "category": [StrOptions(set(_CATEGORIES))],
+        "data_home": [str, PathLike, None],
+        "download_if_missing": ["boolean"],
+        "titles": ["boolean"],
+        "values": [StrOptions({"binary", "rating", "count"})],
+        "min_rating": [Interval(Real, None, None, closed="neither"), None],
+        "min_user_items": [Interval(Integral, 1, None, closed="left")],
+        "min_item_users": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def fetch_amazon_reviews(
+    category="Movies_and_TV",
+    *,
+    data_home=None,
+    download_if_missing=True,
+    titles=False,
+    values="binary",
+    min_rating=None,
+    min_user_items=1,
+    min_item_users=1,
+):
+    """Load Amazon reviews of one category, downloading them if necessary.
+
+    These are the 5-core files of the 2014 release [1]_: every user and every product
+    has at least five reviews. Movies_and_TV has 1,697,533 reviews by 123,960 users of
+    50,052 products.
+
+    Parameters
+    ----------
+    category : str, default="Movies_and_TV"
+        One of "Amazon_Instant_Video", "Apps_for_Android", "Automotive", "Baby",
+        "Beauty", "Books", "CDs_and_Vinyl", "Cell_Phones_and_Accessories",
+        "Clothing_Shoes_and_Jewelry", "Digital_Music", "Electronics",
+        "Grocery_and_Gourmet_Food", "Health_and_Personal_Care", "Home_and_Kitchen",
+        "Kindle_Store", "Movies_and_TV", "Musical_Instruments", "Office_Products",
+        "Patio_Lawn_and_Garden", "Pet_Supplies", "Sports_and_Outdoors",
+        "Tools_and_Home_Improvement", "Toys_and_Games", "Video_Games".
+
+    data_home : str or path-like, default=None
+        Folder of all data sets. None is that of scikit-learn, '~/scikit_learn_data'
+        unless set otherwise. The files are kept there in ``amazon_reviews``.
+
+    download_if_missing : bool, default=True
+        If False, raise an OSError when a file is not there, instead of downloading it.
+
+    titles : bool, default=False
+        Whether to load the titles of the products too. They are in another file, which
+        is large (hundreds of MB for some categories) and slow to read.
+
+    values : {"binary", "rating", "count"}, default="binary"
+        What the matrix holds, as in :func:`load_interactions`.
+
+    min_rating : float, default=None
+        Keep only reviews with at least so many stars (1 to 5).
+
+    min_user_items, min_item_users : int, default=1
+        Keep users and items with at least so many interactions, as in
+        :func:`load_interactions`. With `min_rating` the data are no longer 5-core
+        unless these are 5.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        What :func:`load_interactions` returns, ``timestamps`` (seconds since
+        1970-01-01 UTC, whole days) included, and
+
+        item_names : ndarray of object of shape (n_items,), or None
+            The title of each product, "" where there is none; None without `titles`.
+
+    Raises
+    ------
+    OSError
+        If a file is missing and `download_if_missing` is False, or cannot be
+        downloaded.
+    ValueError
+        If a file is garbled, or no interactions are left.
+
+    See Also
+    --------
+    load_interactions : Any table of interactions.
+    fetch_movielens : Ratings of movies.
+
+    Notes
+    -----
+    A file which is already in the folder is used as it is, without network. No checksum
+    is published, so downloads are not checked. Reviews are read line by line, so their
+    texts are never in memory together.
+
+    The data are for research use.
+
+    References
+    ----------
+    .. [1] J. McAuley, C. Targett, Q. Shi and A. van den Hengel, "Image-based
+       Recommendations on Styles and Substitutes", SIGIR 2015.
+       https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html
+
+    Examples
+    --------
+    >>> from skvae.datasets import fetch_amazon_reviews
+    >>> music = fetch_amazon_reviews("Digital_Music")  # doctest: +SKIP
+    >>> music.matrix.shape  # doctest: +SKIP
+    (5541, 3568)
+    """
+    where = {
+        "folder": "amazon_reviews",
+        "data_home": data_home,
+        "download_if_missing": download_if_missing,
+    }
+    # Both files first: whoever has no titles should hear of it before the long reading.
+    reviews = cached_file(f"{_URL}reviews_{category}_5.json.gz", **where)
+    meta = cached_file(f"{_URL}meta_{category}.json.gz", **where) if titles else None
+    dataset = load_interactions(
+        _read_reviews(reviews),
+        user="user",
+        item="item",
+        rating="rating",
+        timestamp="timestamp",
+        values=values,
+        min_rating=min_rating,
+        min_user_items=min_user_items,
+        min_item_users=min_item_users,
+    )
+    dataset.item_names = None
+    if titles:
+        names = _read_titles(meta, set(dataset.item_ids.tolist()))
+        dataset.item_names = np.array(
+            [names.get(item, "") for item in dataset.item_ids.tolist()], dtype=object
+        )
+    dataset.DESCR = f"Amazon reviews, {category}\n\n{dataset.DESCR}\n{_TERMS}"
+    return dataset
+
+
+def _read_reviews(path):
+    """Read the columns of a file of reviews, one JSON object a line."""
+    user_numbers, item_numbers = {}, {}
+    users, items = array("q"), array("q")
+    ratings, timestamps = array("d"), array("q")
+    for number, line in _lines(path):
+        try:
+            review = json.loads(line)
+            user = user_numbers.setdefault(review["reviewerID"], len(user_numbers))
+            item = item_numbers.setdefault(review["asin"], len(item_numbers))
+            ratings.append(review["overall"])
+            timestamps.append(review["unixReviewTime"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"Line {number} of {path} is not a review with reviewerID, asin, "
+                f"overall and unixReviewTime ({error!r}); delete the file to download "
+                "it again."
+            ) from error
+        users.append(user)
+        items.append(item)
+    # Each id is one string, which all of its rows share.
+    return {
+        "user": np.array(list(user_numbers), dtype=object)[np.asarray(users)],
+        "item": np.array(list(item_numbers), dtype=object)[np.asarray(items)],
+        "rating": np.asarray(ratings),
+        "timestamp": np.asarray(timestamps),
+    }
+
+
+def _read_titles(path, wanted):
+    """Product id -> title of the products wanted, one Python literal a line."""
+    titles = {}
+    for number, line in _lines(path):
+        # Parsing a line takes a millisecond; most products have too few reviews.
+        asin = re.search(r"""['"]asin['"]: ['"](\w+)['"]""", line)
+        if asin is not None and asin[1] not in wanted:
+            continue
+        try:
+            product = ast.literal_eval(line)
+            titles[product["asin"]] = product.get("title", "")
+        except (ValueError, SyntaxError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"Line {number} of {path} is not a product with its asin ({error!r}); "
+                "delete the file to download it again."
+            ) from error
+    return titles
+
+
+def _lines(path):
+    """Yield the lines of a gzipped text that are not empty, numbered from 1."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
+    except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path} is no complete gzip file of UTF-8 text ({error}); delete it to "
+            "download it again."
+        ) from error

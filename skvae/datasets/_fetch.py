@@ -1,0 +1,48 @@
+"""Find a file in the data folder, or download it."""
+
+from pathlib import Path
+
+from sklearn.datasets import fetch_file, get_data_home
+
+
+def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
+    """Path of a data file, downloaded once.
+
+    A file that is already there is taken as it is, without looking at the network.
+
+    Parameters
+    ----------
+    url : str
+        Where the file comes from; its last part is the local file name.
+    folder : str
+        Folder of the data set inside `data_home`.
+    data_home : str, path-like or None
+        Folder of all data sets; None is that of scikit-learn.
+    download_if_missing : bool
+        Whether to download, or to raise OSError, when the file is not there.
+    sha256 : str, default=None
+        Checksum which a download must have; None checks nothing.
+
+    Returns
+    -------
+    path : Path
+        The local file.
+    """
+    path = Path(get_data_home(data_home)) / folder / url.rpartition("/")[2]
+    if path.is_file():
+        return path
+    if not download_if_missing:
+        raise OSError(
+            f"{path} does not exist and download_if_missing=False; pass "
+            f"download_if_missing=True, or download {url} to that place."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return Path(
+            fetch_file(url, folder=path.parent, local_filename=path.name, sha256=sha256)
+        )
+    except OSError as error:
+        raise OSError(
+            f"{url} could not be downloaded ({error}); download it by other means to "
+            f"{path} and call again."
+        ) from error

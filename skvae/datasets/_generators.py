@@ -1,0 +1,338 @@
+"""Generated interactions: the right answer is known."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+
+from ._pairs import csr_from_sorted_pairs
+
+# Interactions drawn at a time, and rounds of drawing before the exhaustive way.
+_CHUNK_DRAWS = 1_000_000
+_N_ROUNDS = 4
+# The smallest share of any taste: nobody's chance to take any item is nil.
+_MIN_SHARE = 1e-4
+
+_DESCR = """\
+Generated interactions of {n_users:,} users with {n_items:,} items: {nnz:,} pairs
+({per_user:.1f} a user), {n_factors} tastes.
+
+User u likes item i with probability user_factors[u] @ item_factors[i]; these sum to one
+over the items, and the items of u are drawn from them without replacement.
+"""
+
+
+@validate_params(
+    {
+        "n_users": [Interval(Integral, 1, None, closed="left")],
+        "n_items": [Interval(Integral, 2, None, closed="left")],
+        "n_factors": [Interval(Integral, 1, None, closed="left")],
+        "n_interactions_per_user": [Interval(Real, 1, None, closed="left")],
+        "taste_concentration": [Interval(Real, 0.01, None, closed="left")],
+        "popularity_exponent": [Interval(Real, 0, None, closed="left")],
+        "activity_sigma": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_interactions(
+    n_users=1000,
+    n_items=500,
+    *,
+    n_factors=8,
+    n_interactions_per_user=20.0,
+    taste_concentration=0.1,
+    popularity_exponent=0.8,
+    activity_sigma=0.8,
+    random_state=None,
+):
+    """Generate implicit feedback with known preferences.
+
+    Each of the tastes is a distribution over the items, each user a mixture of tastes,
+    so that preferences are of low rank: what a recommender can learn. A few items are
+    popular and a few users active; what a ranking by popularity alone lives on.
+
+    Parameters
+    ----------
+    n_users : int, default=1000
+        Number of users.
+
+    n_items : int, default=500
+        Number of items.
+
+    n_factors : int, default=8
+        Number of tastes: the rank of the preferences.
+
+    n_interactions_per_user : float, default=20.0
+        Mean number of items of a user; at most half of `n_items`.
+
+    taste_concentration : float, default=0.1
+        How evenly users and items spread over the tastes: concentration of symmetric
+        Dirichlet distributions. With small values everyone has one taste, with large
+        ones all have the same and only popularity is left.
+
+    popularity_exponent : float, default=0.8
+        Exponent of Zipf's law: the r-th most popular item is taken in proportion to
+        ``r ** -popularity_exponent``. 0 makes all items equally popular.
+
+    activity_sigma : float, default=0.8
+        Standard deviation of the logarithm of the expected number of items of a user.
+        0 makes all users equally active.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the generation. The same int gives the same data.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        matrix : csr_array of float32 of shape (n_users, n_items)
+            1 where the user has taken the item; every user has at least one item and
+            at most half of them.
+        user_factors : ndarray of shape (n_users, n_factors)
+            The share of each taste in each user; rows sum to one.
+        item_factors : ndarray of shape (n_items, n_factors)
+            The probability of each item under each taste; columns sum to one.
+        item_popularity : ndarray of shape (n_items,)
+            The mean of the preferences over the users; sums to one.
+        DESCR : str
+            What was generated.
+
+    See Also
+    --------
+    make_checkerboard : Interactions whose held-out item any recommender should find.
+    load_interactions : Interactions of your own.
+
+    Notes
+    -----
+    The true preferences of some users are ``user_factors[users] @ item_factors.T``,
+    each row a distribution over the items. The items of a user are drawn from it one
+    after the other, without replacement (Plackett-Luce): no ranking predicts them
+    better than the preferences themselves. Draws go taste first, then item, repeated
+    until enough are distinct; the few users for whom that takes long are finished by
+    adding Gumbel noise to the logarithm of their preferences and taking the largest
+    [1]_, which has the same distribution. Memory is in proportion to the interactions:
+    there is no dense array of users x items.
+
+    The number of items of a user is 1 plus a Poisson variable whose mean is log-normal,
+    cut at half of the items, which lowers the mean where it comes close to that half.
+
+    References
+    ----------
+    .. [1] W. Kool, H. van Hoof and M. Welling, "Stochastic Beams and Where to Find
+       Them: The Gumbel-Top-k Trick for Sampling Sequences Without Replacement", ICML
+       2019.
+
+    Examples
+    --------
+    >>> from skvae.datasets import make_interactions
+    >>> data = make_interactions(n_users=100, n_items=50, random_state=0)
+    >>> data.matrix.shape
+    (100, 50)
+    >>> preferences = data.user_factors[:3] @ data.item_factors.T
+    >>> preferences.shape
+    (3, 50)
+    >>> preferences.sum(axis=1).round(6).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    most = n_items // 2
+    if n_interactions_per_user > most:
+        raise ValueError(
+            f"n_interactions_per_user={n_interactions_per_user} is more than half of "
+            f"n_items={n_items}; ask for at most {most}, or for more items."
+        )
+    rng = check_random_state(random_state)
+    user_factors = _shares(rng, n_users, n_factors, taste_concentration)
+    memberships = _shares(rng, n_items, n_factors, taste_concentration)
+    weights = rng.permutation(np.arange(1, n_items + 1) ** -float(popularity_exponent))
+    # The tastes split the weight of each item: taken together they keep Zipf's law.
+    item_factors = memberships * weights[:, np.newaxis]
+    item_factors /= item_factors.sum(axis=0)
+
+    activity = rng.lognormal(-(activity_sigma**2) / 2, activity_sigma, size=n_users)
+    n_wanted = 1 + rng.poisson((n_interactions_per_user - 1) * activity)
+    n_wanted = np.minimum(n_wanted, most)
+
+    ends = np.cumsum(n_wanted)
+    starts = np.flatnonzero(np.diff(ends // _CHUNK_DRAWS, prepend=-1))
+    chunks = []
+    for start, stop in zip(starts, [*starts[1:], n_users], strict=True):
+        users = slice(start, stop)
+        pairs = _draw_pairs(rng, user_factors[users], item_factors, n_wanted[users])
+        chunks.append(start * n_items + pairs)
+    rows, cols = np.divmod(np.concatenate(chunks), n_items)
+    matrix = csr_from_sorted_pairs(rows, cols, np.ones(len(rows)), (n_users, n_items))
+    return Bunch(
+        matrix=matrix,
+        user_factors=user_factors,
+        item_factors=item_factors,
+        item_popularity=item_factors @ user_factors.mean(axis=0),
+        DESCR=_DESCR.format(
+            n_users=n_users,
+            n_items=n_items,
+            nnz=matrix.nnz,
+            per_user=matrix.nnz / n_users,
+            n_factors=n_factors,
+        ),
+    )
+
+
+@validate_params(
+    {
+        "n_users": [Interval(Integral, 4, None, closed="left")],
+        "n_items": [Interval(Integral, 6, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_checkerboard(n_users=50, n_items=50, *, random_state=None):
+    """Generate a checkerboard of interactions, with one item of each user held out.
+
+    Even users like all even items, odd users all odd items, except for one item of each
+    user, which is held out. Of the items that a user has not taken, the one held out is
+    the only one which like-minded users took: whatever recommends at all puts it first.
+
+    Parameters
+    ----------
+    n_users : int, default=50
+        Number of users, at least 4.
+
+    n_items : int, default=50
+        Number of items, at least 6.
+
+    random_state : int, RandomState instance or None, default=None
+        None holds out the items in turn, without randomness: the diagonal of a square
+        board. Otherwise the items held out are shuffled among the users who like them.
+
+    Returns
+    -------
+    X : csr_array of float32 of shape (n_users, n_items)
+        1 where the user has taken the item.
+    held_out : ndarray of int of shape (n_users,)
+        The item of each user that is missing in `X`.
+
+    See Also
+    --------
+    make_interactions : Interactions like those of real users.
+
+    Notes
+    -----
+    The board is that of the tests of the package ``implicit`` [1]_, here of any shape.
+
+    References
+    ----------
+    .. [1] B. Frederickson, "implicit: Fast Python Collaborative Filtering for Implicit
+       Datasets", https://github.com/benfred/implicit
+
+    Examples
+    --------
+    >>> from skvae.datasets import make_checkerboard
+    >>> X, held_out = make_checkerboard(n_users=4, n_items=6)
+    >>> X.toarray().astype(int)
+    array([[0, 0, 1, 0, 1, 0],
+           [0, 0, 0, 1, 0, 1],
+           [1, 0, 0, 0, 1, 0],
+           [0, 1, 0, 0, 0, 1]])
+    >>> held_out
+    array([0, 1, 2, 3])
+    """
+    rng = None if random_state is None else check_random_state(random_state)
+    users, items = np.arange(n_users), np.arange(n_items)
+    held_out = np.empty(n_users, dtype=np.int64)
+    for parity in (0, 1):
+        liked = items[parity::2]
+        held_out[parity::2] = np.resize(liked, len(users[parity::2]))
+        if rng is not None:
+            rng.shuffle(held_out[parity::2])
+    board = (users[:, np.newaxis] + items) % 2 == 0
+    board[users, held_out] = False
+    return sparse.csr_array(board.astype(np.float32)), held_out
+
+
+def _shares(rng, n_rows, n_factors, concentration):
+    """Draw the share of each factor in each row, none of them nil."""
+    shares = rng.dirichlet(np.full(n_factors, concentration), size=n_rows)
+    shares = np.maximum(shares, _MIN_SHARE)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _draw_pairs(rng, user_factors, item_factors, n_wanted):
+    """Draw distinct items for each user.
+
+    Parameters
+    ----------
+    rng : RandomState
+        Source of randomness.
+    user_factors : ndarray of shape (n_users, n_factors)
+        Mixture of each user; rows sum to one.
+    item_factors : ndarray of shape (n_items, n_factors)
+        Distribution of each factor; columns sum to one.
+    n_wanted : ndarray of int of shape (n_users,)
+        How many items each user takes.
+
+    Returns
+    -------
+    pairs : ndarray of int64 of shape (n_wanted.sum(),)
+        ``user * n_items + item`` of all draws, sorted.
+    """
+    n_users, n_items = len(user_factors), len(item_factors)
+    finished = []
+    short = np.arange(n_users)
+    drawn = np.empty(0, dtype=np.int64)  # pairs of users who are short, as drawn
+    for _ in range(_N_ROUNDS):
+        users = np.repeat(short, 2 * n_wanted[short])
+        items = _draw_items(rng, user_factors, item_factors, users)
+        drawn = _first_distinct(
+            np.concatenate([drawn, users * n_items + items]), n_items, n_wanted
+        )
+        n_drawn = np.bincount(drawn // n_items, minlength=n_users)
+        is_short = n_drawn < n_wanted
+        is_short_pair = is_short[drawn // n_items]
+        finished.append(drawn[~is_short_pair])
+        drawn, short = drawn[is_short_pair], short[is_short[short]]
+        if len(short) == 0:
+            break
+    rows_at_a_time = max(1, _CHUNK_DRAWS // n_items)
+    for start in range(0, len(short), rows_at_a_time):
+        users = short[start : start + rows_at_a_time]
+        ours = drawn[np.isin(drawn // n_items, users)]
+        finished.append(ours)
+        rows = np.searchsorted(users, ours // n_items)
+        scores = np.log(user_factors[users] @ item_factors.T)
+        scores += rng.gumbel(size=scores.shape)
+        scores[rows, ours % n_items] = -np.inf
+        missing = n_wanted[users] - np.bincount(rows, minlength=len(users))
+        best = np.argsort(-scores, axis=1)[:, : missing.max()]
+        rank = np.arange(best.shape[1])
+        taken = (users[:, np.newaxis] * n_items + best)[rank < missing[:, np.newaxis]]
+        finished.append(taken)
+    return np.sort(np.concatenate(finished))
+
+
+def _draw_items(rng, user_factors, item_factors, users):
+    """Draw one item for each entry of `users`: first a taste, then an item of it."""
+    n_items, n_factors = item_factors.shape
+    # One taste after the other on the line from 0 to n_factors: a single search.
+    limits = np.cumsum(item_factors, axis=0)
+    limits = (limits / limits[-1] + np.arange(n_factors)).T.ravel()
+    user_limits = np.cumsum(user_factors, axis=1)[:, :-1]
+    tastes = np.zeros(len(users), dtype=np.int64)
+    choice = rng.random_sample(len(users))
+    for limit in user_limits.T:
+        tastes += choice >= limit[users]
+    found = np.searchsorted(limits, tastes + rng.random_sample(len(users)), "right")
+    # Rounding may reach the first item of the next taste.
+    return np.minimum(found - tastes * n_items, n_items - 1)
+
+
+def _first_distinct(pairs, n_items, n_wanted):
+    """First distinct items of each user, as many as wanted, in the order drawn."""
+    _, first = np.unique(pairs, return_index=True)
+    pairs = pairs[np.sort(first)]
+    pairs = pairs[np.argsort(pairs // n_items, kind="stable")]
+    users = pairs // n_items
+    starts = np.searchsorted(users, np.arange(len(n_wanted)))
+    return pairs[np.arange(len(pairs)) - starts[users] < n_wanted[users]]

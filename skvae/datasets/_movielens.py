@@ -1,0 +1,236 @@
+"""The MovieLens data sets, each in the file format of its time."""
+
+import csv
+import io
+import zipfile
+from numbers import Integral, Real
+from os import PathLike
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from ._fetch import cached_file
+from ._interactions import load_interactions
+from ._readers import find_member
+
+_URL = "https://files.grouplens.org/datasets/movielens/ml-{}.zip"
+
+_TERMS = """\
+MovieLens was collected by GroupLens Research at the University of Minnesota. The data
+are for research; commercial use needs the permission of GroupLens, and so may passing
+them on: see the README inside the archive. Publications cite F. M. Harper and J. A.
+Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.
+"""
+
+
+class _Format(NamedTuple):
+    """How the archives of one time are written."""
+
+    ratings: str  # member with the ratings, and how to read it
+    sep: str
+    columns: dict
+    titles: str  # member with the titles, and how to read it
+    encoding: str
+
+
+_TAB = _Format(
+    ratings="u.data",
+    sep="\t",
+    columns={"user": 0, "item": 1, "rating": 2, "timestamp": 3},
+    titles="u.item",
+    encoding="latin-1",
+)
+# Fields are separated by "::": for a parser with ":" each second field is empty.
+_DAT = _Format(
+    ratings="ratings.dat",
+    sep=":",
+    columns={"user": 0, "item": 2, "rating": 4, "timestamp": 6},
+    titles="movies.dat",
+    encoding="latin-1",
+)
+_CSV = _Format(
+    ratings="ratings.csv",
+    sep=",",
+    columns={
+        "user": "userId",
+        "item": "movieId",
+        "rating": "rating",
+        "timestamp": "timestamp",
+    },
+    titles="movies.csv",
+    encoding="utf-8",
+)
+
+_FORMATS = {
+    "latest-small": _CSV,
+    "100k": _TAB,
+    "1m": _DAT,
+    "10m": _DAT._replace(encoding="utf-8"),
+    "20m": _CSV,
+    "25m": _CSV,
+    "32m": _CSV,
+}
+
+# GroupLens publishes MD5 sums; these are the SHA256 sums of the archives which have
+# them. latest-small is regenerated from time to time and so has none.
+_SHA256 = {
+    "100k": "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+    "1m": "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+    "10m": "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
+    "20m": "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+    "25m": "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+    "32m": "e4a68655d7386b8f95f2f2424b2ff975dfdd15ffd59e0d864a14dca43e99d6ee",
+}
+
+
+@validate_params(
+    {
+        "version": [StrOptions(set(_FORMATS))],
+        "data_home": [str, PathLike, None],
+        "download_if_missing": ["boolean"],
+        "values": [StrOptions({"binary", "rating", "count"})],
+        "min_rating": [Interval(Real, None, None, closed="neither"), None],
+        "min_user_items": [Interval(Integral, 1, None, closed="left")],
+        "min_item_users": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def fetch_movielens(
+    version="latest-small",
+    *,
+    data_home=None,
+    download_if_missing=True,
+    values="binary",
+    min_rating=None,
+    min_user_items=1,
+    min_item_users=1,
+):
+    """Load a MovieLens data set, downloading it if necessary.
+
+    =============  ==========  =======  ============  =======
+    version        ratings     users    rated movies  archive
+    =============  ==========  =======  ============  =======
+    latest-small      100,836      610         9,724     1 MB
+    100k              100,000      943         1,682     5 MB
+    1m              1,000,209    6,040         3,706     6 MB
+    10m            10,000,054   69,878        10,677    63 MB
+    20m            20,000,263  138,493        26,744   190 MB
+    25m            25,000,095  162,541        59,047   250 MB
+    32m            32,000,204  200,948        84,432   239 MB
+    =============  ==========  =======  ============  =======
+
+    Parameters
+    ----------
+    version : {"latest-small", "100k", "1m", "10m", "20m", "25m", "32m"}, \
+            default="latest-small"
+        Which data set. "latest-small" changes from time to time; the table has it as
+        of 2018.
+
+    data_home : str or path-like, default=None
+        Folder of all data sets. None is that of scikit-learn, '~/scikit_learn_data'
+        unless set otherwise. The archive is kept there as ``movielens/ml-*.zip``.
+
+    download_if_missing : bool, default=True
+        If False, raise an OSError when the archive is not there, instead of
+        downloading it.
+
+    values : {"binary", "rating", "count"}, default="binary"
+        What the matrix holds, as in :func:`load_interactions`.
+
+    min_rating : float, default=None
+        Keep only ratings of at least so many stars. Liang et al. [2]_ keep 4 and 5:
+        ``min_rating=4``.
+
+    min_user_items, min_item_users : int, default=1
+        Keep users and items with at least so many interactions, as in
+        :func:`load_interactions`.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        What :func:`load_interactions` returns, ``timestamps`` (seconds since
+        1970-01-01 UTC) included, and
+
+        item_names : ndarray of object of shape (n_items,)
+            The title of each column, with the year; "" where there is none.
+
+    Raises
+    ------
+    OSError
+        If the archive is missing and `download_if_missing` is False, or cannot be
+        downloaded.
+    ValueError
+        If the archive cannot be read, or no interactions are left.
+
+    See Also
+    --------
+    load_interactions : Any table of interactions.
+    fetch_amazon_reviews : Reviews of Amazon products.
+
+    Notes
+    -----
+    An archive which is already in the folder is used as it is, without network.
+    Downloads are checked against a SHA256 sum, except for "latest-small", which has no
+    lasting one.
+
+    The data are for research use; read the terms in ``DESCR`` and in the README inside
+    the archive.
+
+    References
+    ----------
+    .. [1] F. M. Harper and J. A. Konstan, "The MovieLens Datasets: History and
+       Context", ACM Transactions on Interactive Intelligent Systems 5(4), 2015.
+       https://grouplens.org/datasets/movielens/
+
+    .. [2] D. Liang, R. G. Krishnan, M. D. Hoffman and T. Jebara, "Variational
+       Autoencoders for Collaborative Filtering", WWW 2018.
+
+    Examples
+    --------
+    >>> from skvae.datasets import fetch_movielens
+    >>> movies = fetch_movielens("100k", min_rating=4)  # doctest: +SKIP
+    >>> movies.matrix.shape  # doctest: +SKIP
+    (942, 1447)
+    >>> movies.item_names[0]  # doctest: +SKIP
+    'Toy Story (1995)'
+    """
+    path = cached_file(
+        _URL.format(version),
+        "movielens",
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        sha256=_SHA256.get(version),
+    )
+    layout = _FORMATS[version]
+    dataset = load_interactions(
+        path,
+        **layout.columns,
+        sep=layout.sep,
+        member=layout.ratings,
+        values=values,
+        min_rating=min_rating,
+        min_user_items=min_user_items,
+        min_item_users=min_item_users,
+    )
+    titles = _read_titles(path, layout)
+    dataset.item_names = np.array(
+        [titles.get(item, "") for item in dataset.item_ids.tolist()], dtype=object
+    )
+    dataset.DESCR = f"MovieLens {version}\n\n{dataset.DESCR}\n{_TERMS}"
+    return dataset
+
+
+def _read_titles(path, layout):
+    """Movie id -> title."""
+    with zipfile.ZipFile(path) as archive:
+        with archive.open(find_member(archive, layout.titles)) as file:
+            lines = io.TextIOWrapper(file, encoding=layout.encoding, newline="")
+            if layout.titles.endswith(".csv"):
+                return {
+                    int(row["movieId"]): row["title"] for row in csv.DictReader(lines)
+                }
+            # u.item: id|title|date|...; movies.dat: id::title::genres, titles with ":"
+            sep = "|" if layout.titles == "u.item" else "::"
+            rows = (line.split(sep) for line in lines if line.strip())
+            return {int(row[0]): row[1].strip() for row in rows}

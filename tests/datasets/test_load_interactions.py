@@ -1,0 +1,323 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from skvae.datasets import load_interactions
+
+COLUMNS = {"user": "u", "item": "i", "rating": "r", "timestamp": "t"}
+
+
+def table(rows):
+    """A dict of columns from (user, item, rating, timestamp) rows."""
+    return dict(zip("uirt", map(list, zip(*rows, strict=True)), strict=True))
+
+
+def reference(rows, values, min_rating):
+    """(user, item) -> (value, timestamp), by a plain loop."""
+    merged = {}
+    for user, item, rating, time in sorted(rows, key=lambda row: row[3]):
+        if min_rating is not None and rating < min_rating:
+            continue
+        before = merged.get((user, item), (0, None))[0]
+        value = {"binary": 1, "rating": rating, "count": before + rating}[values]
+        merged[user, item] = (value, time)
+    return merged
+
+
+def as_dict(dataset):
+    m, t = dataset.matrix.tocoo(), dataset.timestamps
+    return {
+        (dataset.user_ids[u], dataset.item_ids[i]): (value, time)
+        for u, i, value, time in zip(m.row, m.col, m.data, t.data, strict=True)
+    }
+
+
+def assert_canonical(matrix):
+    """Judge by the arrays: the flags of scipy may be stale."""
+    assert matrix.format == "csr"
+    assert matrix.dtype == np.float32
+    assert matrix.indices.dtype == matrix.indptr.dtype == np.int32
+    assert (matrix.data != 0).all()
+    for start, stop in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
+        assert (np.diff(matrix.indices[start:stop]) > 0).all()
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 6), st.integers(0, 4), st.integers(1, 5), st.integers(0, 9)
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("values", ["binary", "rating", "count"])
+@pytest.mark.parametrize("min_rating", [None, 3])
+@settings(max_examples=60, deadline=None)
+@given(rows=ROWS)
+def test_duplicates_merge_like_a_plain_loop(values, min_rating, rows):
+    expected = reference(rows, values, min_rating)
+    if not expected:
+        with pytest.raises(ValueError, match="No interactions are left"):
+            load_interactions(table(rows), **COLUMNS, min_rating=min_rating)
+        return
+    dataset = load_interactions(
+        table(rows), **COLUMNS, values=values, min_rating=min_rating
+    )
+    assert as_dict(dataset) == expected
+    assert_canonical(dataset.matrix)
+    assert_array_equal(dataset.user_ids, np.unique([user for user, _ in expected]))
+    assert_array_equal(dataset.item_ids, np.unique([item for _, item in expected]))
+    n_liked = len(rows) - dataset.n_below_min_rating
+    assert n_liked == len(expected) + dataset.n_duplicates
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=ROWS, min_user_items=st.integers(1, 4), min_item_users=st.integers(1, 4))
+def test_minimum_counts_hold_for_the_largest_possible_part(
+    rows, min_user_items, min_item_users
+):
+    pairs = {(user, item) for user, item, _, _ in rows}
+    while True:  # drop one offender after the other
+        users, items = [user for user, _ in pairs], [item for _, item in pairs]
+        few = [p for p in pairs if users.count(p[0]) < min_user_items]
+        few += [p for p in pairs if items.count(p[1]) < min_item_users]
+        if not few:
+            break
+        pairs.remove(few[0])
+    minima = {"min_user_items": min_user_items, "min_item_users": min_item_users}
+    if not pairs:
+        with pytest.raises(ValueError, match="No interactions are left"):
+            load_interactions(table(rows), **COLUMNS, **minima)
+        return
+    dataset = load_interactions(table(rows), **COLUMNS, **minima)
+    assert set(as_dict(dataset)) == pairs
+    n_distinct = len({row[:2] for row in rows})
+    assert dataset.n_filtered == n_distinct - len(pairs)
+
+
+def test_last_row_wins_without_timestamps_and_on_equal_ones():
+    rows = [(1, 1, 5, 7), (1, 1, 2, 7), (1, 1, 3, 7), (1, 1, 4, 6)]
+    no_time = {role: name for role, name in COLUMNS.items() if role != "timestamp"}
+    dataset = load_interactions(table(rows), **COLUMNS, values="rating")
+    assert dataset.matrix.toarray() == [[3]]
+    dataset = load_interactions(table(rows), **no_time, values="rating")
+    assert dataset.matrix.toarray() == [[4]]
+    assert dataset.timestamps is None
+
+
+def test_count_without_ratings_counts_interactions():
+    rows = [(1, 1, 5, 0), (1, 1, 5, 0), (1, 2, 5, 0)]
+    dataset = load_interactions(table(rows), user="u", item="i", values="count")
+    assert_array_equal(dataset.matrix.toarray(), [[2, 1]])
+    dataset = load_interactions(table(rows), **COLUMNS, values="count")
+    assert_array_equal(dataset.matrix.toarray(), [[10, 5]])
+
+
+def test_timestamps_share_the_structure_of_the_matrix_but_not_its_memory():
+    rows = [(1, 2, 5, 0), (1, 1, 5, 2**60 + 1), (2, 2, 5, 3)]
+    dataset = load_interactions(table(rows), **COLUMNS)
+    times = dataset.timestamps
+    assert_array_equal(times.indptr, dataset.matrix.indptr)
+    assert_array_equal(times.indices, dataset.matrix.indices)
+    assert_array_equal(times.data, [2**60 + 1, 0, 3])  # the zero is kept, 2**60+1 exact
+    assert times.dtype == np.int64
+    assert not np.shares_memory(times.indices, dataset.matrix.indices)
+    assert not np.shares_memory(times.indptr, dataset.matrix.indptr)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "ns"])
+@pytest.mark.parametrize("tz", [None, "Asia/Tokyo"])
+def test_datetimes_become_seconds_and_order_by_their_fractions(unit, tz):
+    when = pd.DatetimeIndex(["2020-01-01 00:00:01", "2020-01-01 00:00:00"])
+    if unit != "s":  # the first row is later, by less than a second
+        when = pd.DatetimeIndex(["2020-01-01 00:00:00.9", "2020-01-01 00:00:00.1"])
+    frame = pd.DataFrame({"u": [1, 1], "i": [1, 1], "r": [4, 2]})
+    frame["t"] = when.as_unit(unit)
+    if tz is not None:
+        frame["t"] = frame["t"].dt.tz_localize("UTC").dt.tz_convert(tz)
+    dataset = load_interactions(frame, **COLUMNS, values="rating")
+    assert dataset.matrix.toarray() == [[4]]
+    assert dataset.timestamps.toarray() == [[1577836800 + (unit == "s")]]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        np.array([2**60 + 1, 2**60], dtype=np.uint64),
+        np.array([2**60 + 1, 2**60], dtype=object),
+        pd.array([2**60 + 1, 2**60], dtype="Int64"),
+        pd.Series([str(2**60 + 1), str(2**60)], index=["x", "y"]),
+    ],
+)
+def test_large_timestamps_stay_exact(times):
+    source = {"u": [1, 1], "i": [1, 1], "r": [4, 2], "t": times}
+    dataset = load_interactions(source, **COLUMNS, values="rating")
+    assert dataset.matrix.toarray() == [[4]]
+    assert dataset.timestamps.data.tolist() == [2**60 + 1]
+
+
+def test_fractions_of_numeric_timestamps_are_cut_after_ordering():
+    rows = [(1, 1, 4, 1.9), (1, 1, 2, 1.1), (1, 2, 3, -0.5)]
+    dataset = load_interactions(table(rows), **COLUMNS, values="rating")
+    assert_array_equal(dataset.matrix.toarray(), [[4, 3]])
+    assert_array_equal(dataset.timestamps.toarray(), [[1, -1]])
+
+
+@pytest.mark.parametrize(
+    ("users", "kind"),
+    [
+        (["b", "a", "b"], "U"),
+        (pd.array(["b", "a", "b"], dtype="string"), "U"),
+        (pd.Series(["b", "a", "b"], dtype="category"), "U"),
+        (np.array(["b", "a", "b"]), "U"),
+        ([30, 4, 30], "i"),
+        (pd.array([30, 4, 30], dtype="Int64"), "i"),
+        (np.array([30, 4, 30], dtype=object), "i"),
+        (np.array([30, 4, 30], dtype=np.uint8), "u"),
+    ],
+)
+def test_ids_are_sorted_and_keep_their_kind(users, kind):
+    dataset = load_interactions((users, [1, 1, 2]), user=0, item=1)
+    assert dataset.user_ids.dtype.kind == kind
+    assert_array_equal(dataset.user_ids, np.unique(np.asarray(users)))
+    assert_array_equal(dataset.matrix.toarray(), [[1, 0], [1, 1]])
+
+
+def test_item_ids_fix_the_columns_and_keep_every_user():
+    rows = [
+        ("eva", "tea", 5, 0),
+        ("eva", "bread", 5, 0),
+        ("kim", "bread", 5, 0),
+        ("kim", "milk", 5, 0),
+        ("ann", "tea", 1, 0),
+    ]
+    dataset = load_interactions(
+        table(rows), **COLUMNS, item_ids=["tea", "jam", "ham"], min_rating=3
+    )
+    assert_array_equal(dataset.item_ids, ["tea", "jam", "ham"])
+    assert_array_equal(dataset.user_ids, ["ann", "eva", "kim"])
+    assert_array_equal(dataset.matrix.toarray(), [[0, 0, 0], [1, 0, 0], [0, 0, 0]])
+    assert_array_equal(dataset.timestamps.indptr, dataset.matrix.indptr)
+    assert dataset.n_unknown_items == 2
+    assert dataset.n_unknown_interactions == 3
+    assert dataset.n_below_min_rating == 1
+    for text in ("2, with 3 rows", "below 3 dropped: 1 rows"):
+        assert text in dataset.DESCR
+
+
+def test_min_user_items_drops_users_without_enough_known_items():
+    rows = [(1, 1, 5, 0), (1, 2, 5, 0), (2, 1, 5, 0), (2, 9, 5, 0), (3, 9, 5, 0)]
+    dataset = load_interactions(
+        table(rows), **COLUMNS, item_ids=[2, 3, 1], min_user_items=2
+    )
+    assert_array_equal(dataset.user_ids, [1])
+    assert_array_equal(dataset.matrix.toarray(), [[1, 0, 1]])
+
+
+def test_item_ids_of_the_same_data_change_nothing():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(1, 30, size=(300, 4)).tolist()
+    dataset = load_interactions(table(rows), **COLUMNS, values="count")
+    again = load_interactions(
+        table(rows), **COLUMNS, values="count", item_ids=dataset.item_ids[::-1]
+    )
+    assert_array_equal(again.matrix.toarray()[:, ::-1], dataset.matrix.toarray())
+    assert_canonical(again.matrix)
+
+
+def test_source_is_not_modified():
+    frame = pd.DataFrame(table([(2, 1, 5, 3), (1, 1, 4, 2)]))
+    before = frame.copy()
+    load_interactions(frame, **COLUMNS, values="rating")
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, dict])
+def test_frames_and_mappings_give_the_same(make):
+    rows = [("b", 3, 5.0, 3), ("a", 1, 4.5, 2), ("b", 1, 1.0, 9)]
+    dataset = load_interactions(make(table(rows)), **COLUMNS, values="rating")
+    assert as_dict(dataset) == reference(rows, "rating", None)
+
+
+GOOD = [(1, 1, 5, 0), (2, 2, 4, 1), (3, 1, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "match"),
+    [
+        ({}, {"values": "stars"}, "'values' parameter"),
+        ({}, {"user": "who"}, r"user='who' is not a column.*\['u', 'i', 'r', 't'\]"),
+        ({}, {"rating": None, "values": "rating"}, "values='rating' needs the ratings"),
+        (
+            {},
+            {"rating": None, "min_rating": 4, "values": "binary"},
+            "min_rating=4 needs the ratings",
+        ),
+        ({}, {"min_rating": 6}, "No interactions are left of 3 rows.*dropped 3"),
+        ({}, {"min_user_items": 0}, "'min_user_items' parameter"),
+        ({}, {"min_user_items": 2}, "No interactions are left.*min_user_items=2"),
+        ({}, {"item_ids": [7, 8]}, "No interactions are left.*3 are of items not in"),
+        ({}, {"item_ids": [1, 2, 1]}, "item_ids holds .*1.* more than once"),
+        ({}, {"item_ids": []}, r"item_ids has shape \(0,\)"),
+        ({}, {"item_ids": [[1], [2]]}, r"item_ids has shape \(2, 1\)"),
+        ({}, {"item_ids": [1, np.nan]}, "1 of 2 values of item_ids are missing"),
+        ({}, {"item_ids": ["1", "2"]}, "holds numbers.*item_ids holds text"),
+        ({}, {"item_ids": [1], "min_item_users": 2}, "leave min_item_users=1"),
+        ({"u": [1, None, None]}, {}, "2 of 3 values of user are missing.*row 1"),
+        ({"i": ["a", None, "b"]}, {}, "1 of 3 values of item are missing.*row 1"),
+        ({"i": ["a", 2, "b"]}, {}, "ids of item are of kind 'mixed-integer'"),
+        ({"i": [1, 2]}, {}, "differ in length.*'item': 2"),
+        ({"i": [[1], [2], [3]]}, {}, r"item column 'i' has shape \(3, 1\)"),
+        ({"r": [5, "good", 3]}, {}, "rating of row 1 is 'good', not a number"),
+        ({"r": [5, 4, np.nan]}, {}, "rating of row 2 is nan .*must be finite"),
+        ({"r": [5, np.inf, 3]}, {}, "rating of row 1 is inf"),
+        ({"r": [5, 1e300, 3]}, {}, "rating of row 1 is 1e.300 .*must be finite"),
+        ({"r": [-1, 4, 3]}, {}, "rating of row 0 is -1.0 .*must be positive"),
+        ({"r": [5, 4, 0]}, {}, r"rating of row 2 is 0.0 \(1 such.*min_rating"),
+        ({"r": [5, 1e-60, 3]}, {}, "rating of row 1 is 1e-60 .*must be positive"),
+        ({"t": [1, np.nan, 2]}, {}, "1 of 3 timestamps are missing.*row 1"),
+        ({"t": ["7", "monday", "8"]}, {}, "timestamp of row 1 is 'monday'; timestam"),
+        ({"t": [1, np.inf, 2]}, {}, "timestamps must be finite"),
+        ({"t": [1, 2**63, 2]}, {}, "timestamps must be finite"),
+        (dict.fromkeys("uirt", ()), {}, "holds no rows"),
+    ],
+)
+@pytest.mark.parametrize("values", ["rating", "count"])
+def test_error_names_what_is_wrong(change, options, match, values):
+    source = table(GOOD) | change
+    with pytest.raises(ValueError, match=match):
+        load_interactions(source, **(COLUMNS | {"values": values} | options))
+
+
+def test_ratings_which_are_not_used_are_not_judged():
+    source = table(GOOD) | {"r": [0, -1, np.nan]}
+    assert load_interactions(source, **COLUMNS).matrix.nnz == 3
+    source = table(GOOD) | {"r": [0, -1, 2]}
+    dataset = load_interactions(source, **COLUMNS, min_rating=0)
+    assert dataset.matrix.nnz == 2
+    dataset = load_interactions(source, **COLUMNS, min_rating=1, values="rating")
+    assert dataset.matrix.toarray() == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        (np.ones((3, 2)), "source is a ndarray; pass the path"),
+        (42, "source is a int; pass the path"),
+        (pl.LazyFrame({"u": [1], "i": [1]}), "lazy LazyFrame; collect it"),
+    ],
+)
+def test_source_of_another_type_is_refused(source, match):
+    with pytest.raises(TypeError, match=match):
+        load_interactions(source, user="u", item="i")
+
+
+@pytest.mark.parametrize("user", ["u", 2])
+def test_tuple_takes_positions_of_its_arrays(user):
+    with pytest.raises(ValueError, match="tuple of 2 arrays.*0 to 1"):
+        load_interactions(([1], [1]), user=user, item=1)
