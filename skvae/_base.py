@@ -13,7 +13,7 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import check_scalar
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
@@ -59,6 +59,15 @@ def _is_variational(estimator):
     )
 
 
+def _has_one_beta(estimator):
+    if estimator.beta != "auto":
+        return True
+    raise AttributeError(
+        'beta="auto" trains twice, which partial_fit cannot; call fit, or pass a '
+        "number as beta."
+    )
+
+
 class BaseVAE(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -82,7 +91,7 @@ class BaseVAE(
         "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "annealing": [
             Interval(Integral, 0, None, closed="left"),
-            Interval(Real, 0, 1, closed="both"),
+            Interval(RealNotInt, 0, 1, closed="both"),
         ],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
@@ -132,7 +141,7 @@ class BaseVAE(
         with restored_on_error(self):
             goes_on = self.warm_start and hasattr(self, "_module")
             X = self._check_rows(X, reset=not goes_on)
-            self._check_layer_sizes()
+            self._check_settings()
             seed = self._state.seed if goes_on else draw_seed(self.random_state)
             X_train, validation = X, None
             if X_val is not None:
@@ -152,6 +161,7 @@ class BaseVAE(
                 self._refit(X, seed)
         return self
 
+    @available_if(_has_one_beta)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
         """Train for one epoch on these rows, from where training stands.
@@ -172,15 +182,10 @@ class BaseVAE(
         self : object
             The estimator.
         """
-        if self.beta == "auto":
-            raise ValueError(
-                'beta="auto" trains twice, which partial_fit cannot; call fit, or '
-                "pass a number as beta."
-            )
         with restored_on_error(self):
             goes_on = hasattr(self, "_module")
             X = self._check_rows(X, reset=not goes_on)
-            self._check_layer_sizes()
+            self._check_settings()
             self._remember_rows(X)
             if goes_on:
                 self._module = copy.deepcopy(self._module)  # kept if this fit fails
@@ -191,13 +196,21 @@ class BaseVAE(
             self._run(X, n_epochs=1)
         return self
 
-    def _check_layer_sizes(self):
+    def _check_settings(self):
+        """Check what the parameter constraints cannot say."""
         sizes = self.hidden_layer_sizes
         if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
             raise ValueError(
                 f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
                 "width for each hidden layer of the encoder, () for none."
             )
+        for callback in self.callbacks or ():
+            named = isinstance(callback, tuple) and len(callback) == 2
+            if not isinstance(callback[1] if named else callback, Callback):
+                raise ValueError(
+                    f"callbacks holds {callback!r}; pass skorch callbacks or pairs of "
+                    "a name and a callback."
+                )
 
     def _choose_beta(self, X, validation, seed):
         """Set `beta_`; for "auto", by the search of Liang et al. 2018, section 2.2.2.
@@ -257,7 +270,11 @@ class BaseVAE(
         net = self._make_net(len(batches), n_epochs, validation, stop_early)
         net.initialize()
         if self._state.optimizer is not None:
-            net.optimizer_.load_state_dict(self._state.optimizer)
+            # The moments go on; rate and decay are those of the parameters now.
+            settings = net.optimizer_.state_dict()["param_groups"]
+            net.optimizer_.load_state_dict(
+                {"state": self._state.optimizer, "param_groups": settings}
+            )
         interrupted = train(net, batches, n_epochs)
         self._take_in(net)
         if interrupted:
@@ -304,7 +321,10 @@ class BaseVAE(
         self._module.eval()
         n_before = self.n_iter_
         self._state = TrainingState(
-            self._state.seed, net.epoch_, net.step_, net.optimizer_.state_dict()
+            self._state.seed,
+            net.epoch_,
+            net.step_,
+            net.optimizer_.state_dict()["state"],
         )
         self.n_iter_ = net.epoch_
         self.loss_curve_ = self.loss_curve_ + [e["train_loss"] for e in epochs]
@@ -387,7 +407,7 @@ class BaseVAE(
         n_draws = check_scalar(n_draws, "n_draws", Integral, min_val=1)
         X = self._check_rows(X, reset=False)
         generator = make_generator(self._state.seed, EVALUATION)
-        noise = antithetic_noise(n_draws, self.n_components, generator)
+        noise = antithetic_noise(n_draws, self._module.n_components, generator)
         noise = noise.to(self._module_device)
         return self._gather_rows(X, lambda rows: function(self._module, rows, noise))
 
@@ -410,7 +430,7 @@ class BaseVAE(
 
     @property
     def _n_features_out(self):
-        return self.n_components
+        return self._module.n_components
 
     def __sklearn_is_fitted__(self):
         """A module stands: after fit, partial_fit, or an interrupted fit."""

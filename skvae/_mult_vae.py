@@ -1,7 +1,6 @@
 """Mult-VAE and Mult-DAE for top-N recommendation (Liang et al. 2018)."""
 
 from numbers import Integral, Real
-from types import SimpleNamespace
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,9 +19,10 @@ from sklearn.utils.validation import (
 from skvae._base import BaseVAE, _is_variational
 from skvae._recommender import RecommenderMixin
 from skvae._training import make_generator
-from skvae._validation import canonical_csr, check_float32_range
-from skvae.metrics._scorer import ranking_scores
+from skvae._validation import check_float32_range
+from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
+from skvae.model_selection._sparse import canonical_csr, check_interactions
 from skvae.nn import Multinomial
 
 
@@ -123,10 +123,11 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             y_val do not fit it, or if training diverges. The estimator is then as
             before.
         """
+        parse_metrics(self.scoring)
         return self._fit(X, X_val, y_val)
 
     def inverse_transform(self, Z):
-        """Scores of all items for given latent codes.
+        """Score all items for given latent codes.
 
         Parameters
         ----------
@@ -141,10 +142,11 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         check_is_fitted(self)
         Z = check_array(Z, dtype=(np.float32, np.float64), input_name="Z")
         check_float32_range(Z, "Z")
-        if Z.shape[1] != self.n_components:
+        n_components = self._module.n_components
+        if Z.shape[1] != n_components:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns but the model has {self.n_components} "
-                "latent dimensions; pass what transform returns."
+                f"Z has {Z.shape[1]} columns but the model has {n_components} latent "
+                "dimensions; pass what transform returns."
             )
         return self._gather_rows(Z, self._module.decode)
 
@@ -180,7 +182,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         totals = self._draw_totals(n_samples, n_interactions, rng)
         device = self._module_device
         generator = make_generator(rng.randint(2**31 - 1), device=device)
-        z = torch.empty(n_samples, self.n_components, device=device)
+        z = torch.empty(n_samples, self._module.n_components, device=device)
         z.normal_(generator=generator)
 
         counts = []
@@ -228,20 +230,25 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         return Multinomial(self.label_smoothing)
 
     def _split_validation(self, X, seed):
-        """Hold out whole users, and of these a part of the interactions."""
+        """Hold out whole users, and of these a part of the interactions.
+
+        Only users with two interactions or more can be asked anything.
+        """
         rng = np.random.RandomState(seed)
+        eligible = np.flatnonzero(np.diff(X.indptr) >= 2)
         n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-        order = rng.permutation(X.shape[0])
-        if n_val >= X.shape[0]:
+        n_val = min(n_val, len(eligible))
+        if n_val == 0 or X.shape[0] < 2:
             raise ValueError(
-                f"X has {X.shape[0]} users, too few to hold out a share of "
-                f"{self.validation_fraction} for validation; pass more users, X_val, "
-                "or early_stopping=False and a number as beta."
+                "No users can be held out for validation: X has "
+                f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items, "
+                f"and {len(eligible)} users have two interactions or more. Pass more "
+                "data, X_val, or early_stopping=False and a number as beta."
             )
-        X_train, X_val = X[np.sort(order[n_val:])], X[np.sort(order[:n_val])]
-        return X_train, *self._check_truth(
-            *hold_out_interactions(X_val, random_state=rng)
-        )
+        held_out = np.zeros(X.shape[0], dtype=bool)
+        held_out[rng.choice(eligible, n_val, replace=False)] = True
+        X_val, y_val = hold_out_interactions(X[held_out], random_state=rng)
+        return X[~held_out], X_val, y_val
 
     def _check_validation(self, X_val, y_val):
         if y_val is None:
@@ -250,27 +257,18 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
                 "those held out as y_val (see model_selection.hold_out_interactions)."
             )
         X_val = self._check_rows(X_val, reset=False)
-        y_val = canonical_csr(
-            check_array(y_val, accept_sparse="csr", input_name="y_val")
-        )
+        y_val = check_interactions(y_val, "y_val")
         if y_val.shape != X_val.shape:
             raise ValueError(
                 f"y_val has shape {y_val.shape} but X_val has {X_val.shape}; pass the "
                 "held-out interactions of the same users and items."
             )
-        return self._check_truth(X_val, y_val)
-
-    def _check_truth(self, X_val, y_val):
         if y_val.nnz == 0:
-            raise ValueError(
-                "The validation users have no held-out interactions to be scored on; "
-                "users with at least two interactions are needed."
-            )
+            raise ValueError("y_val holds no interactions, so nothing can be scored.")
         return X_val, y_val
 
     def _validation_score(self, X_val, y_val):
-        ranker = SimpleNamespace(recommend=self._recommend)
-        return ranking_scores(ranker, X_val, y_val, self.scoring)
+        return ranking_scores(self._checked_recommender(), X_val, y_val, self.scoring)
 
     def __sklearn_tags__(self):
         """Interactions are counts."""

@@ -1,6 +1,7 @@
 """What every recommender offers, on top of one hook that scores items by batches."""
 
 from abc import ABCMeta, abstractmethod
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -142,7 +143,12 @@ class RecommenderMixin(metaclass=ABCMeta):
             If `y` is neither, or holds interactions that are in `X`.
         """
         check_is_fitted(self)
-        return make_ranking_scorer("ndcg@100")(self, X, y)
+        X = self._check_rows(X, reset=False)
+        return make_ranking_scorer("ndcg@100")(self._checked_recommender(), X, y)
+
+    def _checked_recommender(self):
+        """What the metrics rank with: `recommend` for an X that was checked."""
+        return SimpleNamespace(recommend=self._recommend)
 
     def _recommend(
         self,

@@ -1,4 +1,4 @@
-"""Checks of input beyond those of scikit-learn, and the canonical form of a CSR."""
+"""Checks beyond those of scikit-learn, and what a failed fit leaves behind."""
 
 from contextlib import contextmanager
 
@@ -19,24 +19,6 @@ def check_float32_range(X, name="X"):
             f"{name} holds a value of magnitude {largest:.3g}, beyond the range of "
             f"float32 ({FLOAT32_MAX:.3g}) in which the model computes; scale {name}."
         )
-
-
-def canonical_csr(X):
-    """Return X as CSR with sorted, unique columns in each row and no stored zeros.
-
-    The caller's matrix is never changed; one that is canonical already is returned as
-    it is. Entries that stand twice are added up, as scipy does. Arrays become
-    `csr_array`.
-    """
-    if not sp.issparse(X):
-        return sp.csr_array(X)
-    canonical = X.has_canonical_format
-    if canonical and X.data.all():
-        return X
-    X = X.copy()
-    X.sum_duplicates()
-    X.eliminate_zeros()
-    return X
 
 
 @contextmanager

@@ -17,7 +17,7 @@ class TrainingState:
     n_epochs, n_steps : int
         How many were done.
     optimizer : dict or None
-        State of the optimiser, None before the first run.
+        Moments of the optimiser, None before the first run.
     """
 
     seed: int

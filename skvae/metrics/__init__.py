@@ -1,0 +1,23 @@
+"""Ranking metrics for recommenders, and scorers for scikit-learn's searches."""
+
+from ._ranking import (
+    average_precision_at_k,
+    coverage_at_k,
+    hit_rate_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+    reciprocal_rank_at_k,
+)
+from ._scorer import make_ranking_scorer
+
+__all__ = [
+    "average_precision_at_k",
+    "coverage_at_k",
+    "hit_rate_at_k",
+    "make_ranking_scorer",
+    "ndcg_at_k",
+    "precision_at_k",
+    "recall_at_k",
+    "reciprocal_rank_at_k",
+]

@@ -83,6 +83,7 @@ class VAE(nn.Module):
         }
         self.encoder = MLP((n_features, *hidden, n_code), reads_rows=True, **options)
         self.decoder = MLP((n_components, *hidden[::-1], n_features), **options)
+        self.n_components = n_components
         self.activation = activation
         self.likelihood = likelihood
         self.variational = variational

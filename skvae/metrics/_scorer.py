@@ -1,0 +1,284 @@
+"""Ranking metrics as scorers for searches, cross-validation and early stopping."""
+
+import re
+from functools import partial
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import issparse
+
+from skvae.metrics import _hits
+from skvae.model_selection import hold_out_interactions
+from skvae.model_selection._hold_out import check_test_size
+from skvae.model_selection._sparse import check_interactions
+from skvae.model_selection._top_items import iter_top_items
+
+# Number of each user from the hits and k. Coverage is of all users together.
+PER_USER_METRICS = {
+    "ndcg": _hits.ndcg,
+    "ndcg_linear": partial(_hits.ndcg, gains="linear"),
+    "ndcg_exponential": partial(_hits.ndcg, gains="exponential"),
+    "recall": _hits.recall,
+    "recall_relevant": partial(_hits.recall, denominator="relevant"),
+    "precision": _hits.precision,
+    "average_precision": _hits.average_precision,
+    "reciprocal_rank": _hits.reciprocal_rank,
+    "hit_rate": _hits.hit_rate,
+}
+
+
+def make_ranking_scorer(
+    metrics="ndcg@100", *, held_out=0.2, random_state=0, exclude_seen=True
+):
+    """Make a scorer of recommenders for scikit-learn's searches and cross-validation.
+
+    The scorer is called as ``scorer(estimator, X, y=None)``, X holding the
+    interactions of users whom the estimator has not seen:
+
+    - without ``y``, or with one-dimensional labels, which are ignored, part of every
+      row of X is held out and the estimator ranks items for the rest [1]_; with one
+      seed, so every candidate of a search is asked the same question;
+    - with a sparse ``y`` of the shape of X, later interactions of the same users, the
+      estimator ranks items for X and ``y`` is the truth.
+
+    Parameters
+    ----------
+    metrics : str or sequence of str, default="ndcg@100"
+        A metric and the length of its list. One name makes the scorer return a
+        number, a sequence a dict from one pass, for what takes several metrics.
+
+        ========================== ===================================================
+        name                       metric
+        ========================== ===================================================
+        ``"ndcg@k"``               :func:`ndcg_at_k` with binary gains
+        ``"ndcg_linear@k"``        the same with linear gains
+        ``"ndcg_exponential@k"``   the same with exponential gains
+        ``"recall@k"``             :func:`recall_at_k`
+        ``"recall_relevant@k"``    the same divided by the number of relevant items
+        ``"precision@k"``          :func:`precision_at_k`
+        ``"average_precision@k"``  :func:`average_precision_at_k`
+        ``"reciprocal_rank@k"``    :func:`reciprocal_rank_at_k`
+        ``"hit_rate@k"``           :func:`hit_rate_at_k`
+        ``"coverage@k"``           :func:`coverage_at_k` over all users of X
+        ========================== ===================================================
+
+        A k above the number of items counts as the number of items.
+
+    held_out : float or int, default=0.2
+        What is held out when there is no ``y``: ``test_size`` of
+        :func:`~skvae.model_selection.hold_out_interactions`.
+
+    random_state : int, default=0
+        Seed of what is held out.
+
+    exclude_seen : bool, default=True
+        Whether the items that the estimator is shown are left out of its ranking.
+
+    Returns
+    -------
+    scorer : callable
+        It pickles, deep-copies and depends on nothing but its arguments. A metric is
+        NaN where no user has anything to be found.
+
+    Raises
+    ------
+    ValueError
+        Here for an unknown metric or an argument out of range. The scorer raises it
+        for a ``y`` that is two-dimensional but not sparse or of another shape, and
+        for one that repeats interactions of X while seen items are excluded.
+
+    See Also
+    --------
+    skvae.model_selection.hold_out_interactions : Hold out part of every row.
+    skvae.model_selection.top_items : The ranking that is scored.
+
+    References
+    ----------
+    .. [1] D. Liang, R. G. Krishnan, M. D. Hoffman, T. Jebara. Variational
+       Autoencoders for Collaborative Filtering. WWW 2018, section 4.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.base import BaseEstimator
+    >>> from sklearn.model_selection import cross_validate
+    >>> from skvae.metrics import make_ranking_scorer
+    >>> class Popularity(BaseEstimator):
+    ...     def fit(self, X, y=None):
+    ...         self.counts_ = np.asarray(X.sum(axis=0), dtype=float)
+    ...         return self
+    ...
+    ...     def decision_function(self, X):
+    ...         return np.tile(self.counts_, (X.shape[0], 1))
+    >>> X = np.random.default_rng(0).random((60, 8)) < np.linspace(0.1, 0.9, 8)
+    >>> scorer = make_ranking_scorer(("ndcg@5", "recall@2"))
+    >>> scores = cross_validate(Popularity(), X, scoring=scorer, cv=3)
+    >>> scores["test_ndcg@5"].round(2), scores["test_recall@2"].round(2)
+    (array([0.76, 0.77, 0.84]), array([0.74, 0.79, 0.84]))
+    """
+    parse_metrics(metrics)
+    check_test_size(held_out, "held_out")
+    if not isinstance(random_state, Integral):
+        raise ValueError(
+            f"random_state={random_state!r}: pass an int; with anything else every "
+            "candidate of a search would be asked another question."
+        )
+    return RankingScorer(metrics, held_out, random_state, exclude_seen)
+
+
+class RankingScorer:
+    """What :func:`make_ranking_scorer` returns; its docstring says what it does."""
+
+    def __init__(self, metrics, held_out, random_state, exclude_seen):
+        self.metrics = metrics
+        self.held_out = held_out
+        self.random_state = random_state
+        self.exclude_seen = exclude_seen
+
+    def __repr__(self):
+        return (
+            f"make_ranking_scorer({self.metrics!r}, held_out={self.held_out!r}, "
+            f"random_state={self.random_state!r}, exclude_seen={self.exclude_seen!r})"
+        )
+
+    def __call__(self, estimator, X, y=None):
+        """Score the estimator on the users of X."""
+        if issparse(y) and y.ndim == 2:
+            if y.shape != np.shape(X):
+                raise ValueError(
+                    f"y has shape {y.shape} but X has shape {np.shape(X)}; pass the "
+                    "later interactions of the users of X with the items of X."
+                )
+            fold_in, truth = X, y
+        elif y is None or getattr(y, "ndim", np.ndim(y)) == 1:
+            fold_in, truth = hold_out_interactions(
+                X, self.held_out, random_state=self.random_state
+            )
+            fold_in = _in_container_of(X, fold_in)
+        else:
+            raise ValueError(
+                f"y is a {type(y).__name__} of {getattr(y, 'ndim', np.ndim(y))} "
+                "dimensions; pass later interactions as a sparse matrix of the shape "
+                "of X, csr_array(y), or no y to hold out part of X."
+            )
+        return ranking_scores(
+            estimator, fold_in, truth, self.metrics, exclude_seen=self.exclude_seen
+        )
+
+
+def ranking_scores(
+    estimator, fold_in, held_out, metrics="ndcg@100", *, exclude_seen=True
+):
+    """Score rankings made from one part of the interactions by the other part.
+
+    Parameters
+    ----------
+    estimator : object
+        Anything that :func:`~skvae.model_selection.top_items` takes.
+
+    fold_in : {array-like, sparse matrix, sparse array, dataframe} of shape \
+            (n_users, n_items)
+        What the estimator is shown.
+
+    held_out : csr_matrix or csr_array of shape (n_users, n_items)
+        What it should find: entries above 0.
+
+    metrics : str or sequence of str, default="ndcg@100"
+        Names as for :func:`make_ranking_scorer`.
+
+    exclude_seen : bool, default=True
+        Whether to leave items of ``fold_in`` out of the rankings.
+
+    Returns
+    -------
+    scores : float or dict of str to float
+        A float for one name, a dict for a sequence.
+
+    Raises
+    ------
+    ValueError
+        If the two parts overlap while seen items are excluded.
+    """
+    parsed = parse_metrics(metrics)
+    truth = _hits.relevant_only(check_interactions(held_out, "y"))
+    if exclude_seen:
+        _check_disjoint(fold_in, truth)
+    n_users, n_items = truth.shape
+    parsed = {name: (metric, min(k, n_items)) for name, (metric, k) in parsed.items()}
+    deepest = max(k for _, k in parsed.values())
+
+    # One number per user, and for coverage one per item: whether it is listed.
+    values = {
+        name: np.zeros(n_items if metric == "coverage" else n_users)
+        for name, (metric, _) in parsed.items()
+    }
+    ranked = iter_top_items(estimator, fold_in, deepest, exclude_seen=exclude_seen)
+    for rows, items in ranked:
+        hits = _hits.find_hits(truth[rows], items)
+        for name, (metric, k) in parsed.items():
+            if metric == "coverage":
+                listed = items[:, :k]
+                values[name][listed[listed >= 0]] = 1
+            else:
+                values[name][rows] = PER_USER_METRICS[metric](hits, k)
+    scores = {name: _hits.mean_over_users(array) for name, array in values.items()}
+    return scores[metrics] if isinstance(metrics, str) else scores
+
+
+def parse_metrics(metrics):
+    """Read names such as "ndcg@100".
+
+    Parameters
+    ----------
+    metrics : str or sequence of str
+        One name or several.
+
+    Returns
+    -------
+    parsed : dict of str to tuple of (str, int)
+        The metric and the k of every name.
+
+    Raises
+    ------
+    ValueError
+        If there is no name, or one that is not known.
+    """
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    known = (*PER_USER_METRICS, "coverage")
+    parsed = {}
+    for name in names:
+        match = re.fullmatch(r"(\w+)@([1-9][0-9]*)", str(name))
+        if match is None or match[1] not in known:
+            raise ValueError(
+                f"Metric {name!r} is not known; pass one of {', '.join(known)}, "
+                'followed by @ and the length of the list, as in "ndcg@100".'
+            )
+        parsed[name] = (match[1], int(match[2]))
+    if not parsed:
+        raise ValueError("metrics is empty; pass at least one name.")
+    return parsed
+
+
+def _check_disjoint(fold_in, truth):
+    """Raise if something to be found cannot be, for it is seen."""
+    shown = fold_in if issparse(fold_in) else np.asarray(fold_in)
+    n_seen = _hits.indicator(truth).multiply(shown).count_nonzero()
+    if n_seen:
+        raise ValueError(
+            f"{n_seen} of {truth.nnz} interactions of y are in X as well. Seen items "
+            "are left out of the rankings, so these could never be found: pass "
+            "exclude_seen=False, or remove from y what X holds, "
+            "y - y.multiply(X != 0)."
+        )
+
+
+def _in_container_of(X, fold_in):
+    """Give a CSR as what X is, for estimators fitted on arrays or dataframes."""
+    if issparse(X):
+        return fold_in
+    fold_in = fold_in.toarray()
+    if hasattr(X, "iloc"):  # pandas
+        return type(X)(fold_in, index=X.index, columns=X.columns)
+    if hasattr(X, "columns"):  # polars
+        return type(X)(fold_in, schema=list(X.columns))
+    return fold_in

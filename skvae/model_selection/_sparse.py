@@ -1,0 +1,97 @@
+"""One way in for interaction matrices, and the coordinates of what they store."""
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+from sklearn.utils import check_array
+
+
+def check_interactions(X, input_name="X"):
+    """Check interactions and bring them to CSR without duplicates or explicit zeros.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, sparse array, dataframe} of shape \
+            (n_users, n_items)
+        Interactions, finite. It is not touched.
+
+    input_name : str, default="X"
+        What the caller calls it, for the errors.
+
+    Returns
+    -------
+    interactions : csr_matrix or csr_array of shape (n_users, n_items)
+        As `canonical_csr` gives them.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is not two-dimensional, not numeric or not finite.
+    """
+    X = check_array(X, accept_sparse="csr", ensure_min_samples=0, input_name=input_name)
+    return canonical_csr(X)
+
+
+def canonical_csr(X):
+    """Bring a matrix to CSR with its indices sorted, no duplicates, no stored zeros.
+
+    Parameters
+    ----------
+    X : ndarray, csr_matrix or csr_array of shape (n_users, n_items)
+        It is not touched: what is canonical already is returned as it is, and must
+        not be written to; what is not is copied.
+
+    Returns
+    -------
+    interactions : csr_matrix or csr_array of shape (n_users, n_items)
+        A csr_matrix for a sparse matrix, else a csr_array. Duplicates are summed.
+    """
+    if not issparse(X):
+        return csr_array(X)
+    if X.has_canonical_format and X.data.all():
+        return X
+    interactions = X.copy()
+    interactions.sum_duplicates()
+    interactions.eliminate_zeros()
+    return interactions
+
+
+def entry_rows(interactions):
+    """Give the row of every stored entry of a CSR, in stored order.
+
+    Parameters
+    ----------
+    interactions : csr_matrix or csr_array of shape (n_users, n_items)
+        Any CSR, canonical or not.
+
+    Returns
+    -------
+    rows : ndarray of shape (nnz,), int64
+        Row of each entry of ``interactions.data``.
+    """
+    return np.repeat(
+        np.arange(interactions.shape[0], dtype=np.int64), np.diff(interactions.indptr)
+    )
+
+
+def take_entries(interactions, mask):
+    """Keep some of the stored entries of a CSR.
+
+    Parameters
+    ----------
+    interactions : csr_matrix or csr_array of shape (n_users, n_items)
+        Where to take from; it is not touched.
+
+    mask : ndarray of shape (nnz,), bool
+        Which entries of ``interactions.data`` to keep.
+
+    Returns
+    -------
+    kept : csr_matrix or csr_array of shape (n_users, n_items)
+        Of the type and the dtypes of ``interactions``.
+    """
+    n_kept_before = np.concatenate(([0], np.cumsum(mask)))
+    indptr = n_kept_before[interactions.indptr].astype(interactions.indptr.dtype)
+    return type(interactions)(
+        (interactions.data[mask], interactions.indices[mask], indptr),
+        shape=interactions.shape,
+    )

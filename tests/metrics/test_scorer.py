@@ -1,0 +1,386 @@
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.sparse import csc_array, csr_array, csr_matrix
+from sklearn import config_context
+from sklearn.base import BaseEstimator, clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer
+
+from skvae import metrics as skvae_metrics
+from skvae.metrics import make_ranking_scorer
+from skvae.metrics._scorer import PER_USER_METRICS, ranking_scores
+from skvae.model_selection import _top_items, hold_out_interactions, top_items
+
+ALL_METRICS = [*PER_USER_METRICS, "coverage"]
+
+
+def make_popularity(power=1.0):
+    """Make a recommender of the items that most users have, or fewest (power -1).
+
+    Its class is made here so that it reaches worker processes by value.
+    """
+
+    class Popularity(BaseEstimator):
+        def __init__(self, power=1.0):
+            self.power = power
+
+        def fit(self, X, y=None):
+            counts = np.asarray(X.sum(axis=0), dtype=float).ravel()
+            self.scores_ = (counts + 1) ** self.power
+            self.n_features_in_ = X.shape[1]
+            return self
+
+        def decision_function(self, X):
+            return np.tile(self.scores_, (X.shape[0], 1))
+
+    return Popularity(power)
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    return csr_array((rng.random((80, 30)) < np.linspace(0.05, 0.7, 30)).astype(float))
+
+
+def test_the_protocol_worked_by_hand():
+    # Items 0 to 3 rank in this order for everybody. Of two items one is held out, and
+    # the other not ranked: so whichever it is, that of the first user is found at
+    # rank 1, that of the second at rank 3. The third has nothing to hold out.
+    popularity = make_popularity()
+    popularity.scores_ = np.array([4.0, 3, 2, 1])
+    X = csr_array(np.array([[1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0]]))
+    scorer = make_ranking_scorer(
+        ("ndcg@4", "ndcg@2", "recall@3", "precision@3", "reciprocal_rank@4")
+    )
+    assert scorer(popularity, X) == pytest.approx(
+        {
+            "ndcg@4": (1 + 1 / 2) / 2,  # 1 / log2(2) and 1 / log2(4)
+            "ndcg@2": (1 + 0) / 2,
+            "recall@3": 1.0,
+            "precision@3": 1 / 3,
+            "reciprocal_rank@4": (1 + 1 / 3) / 2,
+        }
+    )
+
+
+def test_later_interactions_worked_by_hand():
+    popularity = make_popularity()
+    popularity.scores_ = np.array([4.0, 3, 2, 1])
+    X = csr_array(np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]))
+    y = csr_array(np.array([[0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]]))
+    scorer = make_ranking_scorer(
+        ("recall@1", "recall@2", "recall_relevant@2", "coverage@1")
+    )
+    # The lists are 1 2 3 (truth 2 3), 2 3 (truth 2) and 0 1 2 (no truth).
+    assert scorer(popularity, X, y) == pytest.approx(
+        {
+            "recall@1": (0 + 1) / 2,
+            "recall@2": (1 / 2 + 1) / 2,
+            "recall_relevant@2": (1 / 2 + 1) / 2,
+            "coverage@1": 3 / 4,
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ALL_METRICS)
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_a_scorer_is_hold_out_then_ranking_then_metric(X, name, exclude_seen):
+    popularity = make_popularity().fit(X)
+    fold_in, held_out = hold_out_interactions(X, 0.3, random_state=4)
+    items = top_items(popularity, fold_in, 7, exclude_seen=exclude_seen)
+    metric, _, option = name.partition("_")
+    if metric == "ndcg":
+        expected = skvae_metrics.ndcg_at_k(
+            held_out, y_rank=items, k=7, gains=option or "binary"
+        )
+    elif metric == "recall":
+        expected = skvae_metrics.recall_at_k(
+            held_out, y_rank=items, k=7, denominator=option or "min_k"
+        )
+    elif metric == "coverage":
+        expected = skvae_metrics.coverage_at_k(y_rank=items, k=7, n_items=30)
+    else:
+        expected = getattr(skvae_metrics, f"{name}_at_k")(held_out, y_rank=items, k=7)
+    scorer = make_ranking_scorer(
+        f"{name}@7", held_out=0.3, random_state=4, exclude_seen=exclude_seen
+    )
+    score = scorer(popularity, X)
+    assert type(score) is float
+    assert score == expected
+
+
+def test_one_pass_gives_what_many_give(X):
+    popularity = make_popularity().fit(X)
+    names = [f"{metric}@{k}" for metric in ALL_METRICS for k in (1, 5, 1000)]
+    scores = make_ranking_scorer(names)(popularity, X)
+    assert list(scores) == names
+    assert scores == {name: make_ranking_scorer(name)(popularity, X) for name in names}
+    assert {type(score) for score in scores.values()} == {float}
+
+
+def test_chunks_change_nothing(X, monkeypatch):
+    popularity = make_popularity().fit(X)
+    scorer = make_ranking_scorer([f"{metric}@5" for metric in ALL_METRICS])
+    whole = scorer(popularity, X)
+    monkeypatch.setattr(_top_items, "CHUNK_BYTES", 8 * 30 * 16)
+    assert scorer(popularity, X) == whole
+
+
+def test_an_estimator_that_recommends_is_scored_by_what_it_recommends(X):
+    class Recommender:
+        def recommend(
+            self, X, n_items, *, exclude_seen, candidates=None, return_scores=False
+        ):
+            return top_items(
+                popularity, X, n_items, exclude_seen=exclude_seen, candidates=candidates
+            )
+
+    popularity = make_popularity().fit(X)
+    scorer = make_ranking_scorer()
+    assert scorer(Recommender(), X) == scorer(popularity, X)
+
+
+def test_labels_are_ignored(X):
+    popularity = make_popularity().fit(X)
+    scorer = make_ranking_scorer()
+    expected = scorer(popularity, X)
+    labels = np.arange(80) % 3
+    for y in (labels, list(labels), pd.Series(labels), labels.astype(str)):
+        assert scorer(popularity, X, y) == expected
+
+
+@pytest.mark.parametrize("kind", [csr_matrix, csr_array, csc_array])
+def test_sparse_truth_of_any_kind(X, kind):
+    popularity = make_popularity().fit(X)
+    fold_in, held_out = hold_out_interactions(X, random_state=0)
+    scorer = make_ranking_scorer()
+    assert scorer(popularity, kind(fold_in), kind(held_out)) == scorer(popularity, X)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "container",
+    [
+        np.asarray,
+        lambda X: pd.DataFrame(X, columns=[f"item{i}" for i in range(30)]),
+        lambda X: pl.DataFrame(X, schema=[f"item{i}" for i in range(30)]),
+    ],
+    ids=["array", "pandas", "polars"],
+)
+def test_an_estimator_is_shown_the_container_it_was_fitted_on(X, container):
+    shown = []
+    popularity = make_popularity().fit(X)
+    class_ = type(popularity)
+
+    class Watched(class_):
+        def decision_function(self, X):
+            shown.append(X)
+            return super().decision_function(X)
+
+    watched = Watched()
+    watched.scores_ = popularity.scores_
+    given_X = container(X.toarray())
+    scorer = make_ranking_scorer()
+    assert scorer(watched, given_X) == scorer(popularity, X)
+    assert all(type(chunk) is type(given_X) for chunk in shown)
+    if hasattr(given_X, "columns"):
+        assert list(shown[0].columns) == list(given_X.columns)
+    _, later = hold_out_interactions(X, random_state=0)
+    with pytest.raises(ValueError, match="in X as well"):
+        scorer(watched, given_X, later)
+
+
+def test_truth_that_is_seen_cannot_be_found(X):
+    popularity = make_popularity().fit(X)
+    fold_in, held_out = hold_out_interactions(X, random_state=0)
+    scorer = make_ranking_scorer()
+    with pytest.raises(ValueError, match=f"{held_out.nnz} of {held_out.nnz} .*remove"):
+        scorer(popularity, X, held_out)
+    # Both ways out that the message names.
+    assert make_ranking_scorer(exclude_seen=False)(popularity, X, held_out) > 0
+    y = X - X.multiply(fold_in != 0)
+    assert scorer(popularity, fold_in, y) == scorer(popularity, fold_in, held_out)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.ones((80, 30)), "y is a ndarray of 2 dimensions"),
+        (np.ones((80, 1)), "y is a ndarray of 2 dimensions"),
+        (pd.DataFrame(np.ones((80, 30))), "y is a DataFrame of 2 dimensions"),
+        (3, "y is a int of 0 dimensions"),
+        (csr_array((80, 29)), r"y has shape \(80, 29\) but X has shape \(80, 30\)"),
+        (csr_array((79, 30)), r"y has shape \(79, 30\)"),
+    ],
+)
+def test_what_is_no_truth(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        make_ranking_scorer()(make_popularity().fit(X), X, y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_to_be_found_is_nan(X):
+    popularity = make_popularity().fit(X)
+    names = [f"{metric}@3" for metric in ALL_METRICS]
+    scores = make_ranking_scorer(names)(popularity, csr_array(np.eye(30)))
+    assert 0 < scores.pop("coverage@3") < 1
+    assert np.isnan(list(scores.values())).all()
+    assert np.isnan(make_ranking_scorer()(popularity, X, csr_array(X.shape)))
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    ["ndcg", "ndcg@0", "ndcg@", "ndcg@-1", "map@5", "@5", "NDCG@5", "ndcg@5 ", ""]
+    + [["ndcg@5", "auc@5"], ["ndcg@5", 5]],
+)
+def test_unknown_metrics(metrics):
+    known = ", ".join(ALL_METRICS)
+    with pytest.raises(ValueError, match=f"is not known; pass one of {known}"):
+        make_ranking_scorer(metrics)
+
+
+def test_arguments_out_of_range():
+    with pytest.raises(ValueError, match="metrics is empty"):
+        make_ranking_scorer([])
+    with pytest.raises(ValueError, match="held_out=1.5"):
+        make_ranking_scorer(held_out=1.5)
+    for random_state in (None, np.random.RandomState(0)):
+        with pytest.raises(ValueError, match="random_state=.*pass an int"):
+            make_ranking_scorer(random_state=random_state)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.deepcopy,
+        lambda scorer: pickle.loads(pickle.dumps(scorer)),
+        lambda scorer: clone(scorer, safe=False),
+        lambda scorer: eval(repr(scorer)),
+    ],
+    ids=["deepcopy", "pickle", "clone", "repr"],
+)
+def test_a_scorer_survives(X, again):
+    scorer = make_ranking_scorer(("ndcg@5",), held_out=3, random_state=7)
+    copied = again(scorer)
+    assert repr(copied) == repr(scorer)
+    popularity = make_popularity().fit(X)
+    assert copied(popularity, X) == scorer(popularity, X)
+
+
+@pytest.mark.parametrize("routing", [False, True])
+class TestInScikitLearn:
+    @pytest.fixture(autouse=True)
+    def metadata_routing(self, routing):
+        with config_context(enable_metadata_routing=routing):
+            yield
+
+    def test_grid_search_of_several_metrics(self, X):
+        search = GridSearchCV(
+            make_popularity(),
+            {"power": [-1.0, 1.0]},
+            scoring=make_ranking_scorer(("ndcg@10", "recall@5")),
+            refit="ndcg@10",
+            cv=3,
+            n_jobs=2,
+            error_score="raise",
+        ).fit(X)
+        assert search.best_params_ == {"power": 1.0}
+        assert (search.cv_results_["mean_test_recall@5"] > 0).all()
+        scorer = make_ranking_scorer("ndcg@10")
+        assert search.score(X) == scorer(search.best_estimator_, X)
+        assert scorer(search, X) == scorer(search.best_estimator_, X)
+        assert clone(search).fit(X).best_score_ == search.best_score_
+
+    def test_grid_search_of_one_metric_or_a_dict_of_scorers(self, X):
+        scores = []
+        for scoring, refit in [
+            (make_ranking_scorer("ndcg@10"), True),
+            ({"a": make_ranking_scorer("ndcg@10")}, "a"),
+        ]:
+            search = GridSearchCV(
+                make_pipeline(Binarizer(), make_popularity()),
+                {"popularity__power": [-1.0, 1.0]},
+                scoring=scoring,
+                refit=refit,
+                cv=3,
+                error_score="raise",
+            ).fit(X)
+            scores.append(search.best_score_)
+        assert scores[0] == scores[1] > 0
+
+    def test_grid_search_with_later_interactions(self, X):
+        fold_in, later = hold_out_interactions(X, random_state=0)
+        search = GridSearchCV(
+            make_popularity(),
+            {"power": [-1.0, 1.0]},
+            scoring=make_ranking_scorer("ndcg@10"),
+            cv=3,
+            error_score="raise",
+        ).fit(fold_in, later)
+        assert search.best_params_ == {"power": 1.0}
+        assert search.score(fold_in, later) > 0
+
+    def test_cross_validation(self, X):
+        scorer = make_ranking_scorer(("ndcg@10", "coverage@5"))
+        scores = cross_validate(make_popularity(), X, scoring=scorer, cv=4, params={})
+        assert scores["test_ndcg@10"].shape == scores["test_coverage@5"].shape == (4,)
+        one = cross_val_score(
+            make_popularity(),
+            X,
+            scoring=make_ranking_scorer("ndcg@10"),
+            cv=4,
+            params={},  # with metadata routing scikit-learn 1.6.0 fails on None
+        )
+        np.testing.assert_array_equal(one, scores["test_ndcg@10"])
+
+    def test_halving_search(self, X):
+        search = HalvingRandomSearchCV(
+            make_popularity(),
+            {"power": [-1.0, 0.5, 1.0]},
+            scoring=make_ranking_scorer("ndcg@10"),
+            n_candidates=3,
+            min_resources=20,
+            cv=2,
+            random_state=0,
+            error_score="raise",
+        ).fit(X)
+        assert search.best_params_["power"] > 0
+
+    def test_learning_curve(self, X):
+        _, train, test = learning_curve(
+            make_popularity(),
+            X,
+            None,
+            scoring=make_ranking_scorer("ndcg@10"),
+            train_sizes=[0.5, 1.0],
+            cv=2,
+            error_score="raise",
+        )
+        assert (train > 0).all()
+        assert (test > 0).all()
+
+
+def test_ranking_scores_for_early_stopping(X):
+    popularity = make_popularity().fit(X)
+    fold_in, held_out = hold_out_interactions(X, random_state=0)
+    score = ranking_scores(popularity, fold_in, held_out, "ndcg@5")
+    assert score == make_ranking_scorer("ndcg@5")(popularity, X)
+    assert ranking_scores(popularity, fold_in, held_out, ["ndcg@5"]) == {
+        "ndcg@5": score
+    }
+    with pytest.raises(ValueError, match="in X as well"):
+        ranking_scores(popularity, X, held_out)
+    assert ranking_scores(popularity, X, held_out, exclude_seen=False) > 0

@@ -1,0 +1,54 @@
+"""scikit-learn's checks, those that it leaves out, and the recommender contract."""
+
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks as sk
+
+from skvae import MultVAERecommender
+from skvae.utils.estimator_checks import parametrize_with_recommender_checks
+
+SMALL = {"n_components": 4, "batch_size": 20, "max_iter": 5}
+ESTIMATORS = [
+    MultVAERecommender(**SMALL),
+    MultVAERecommender(**SMALL, hidden_layer_sizes=(7,), label_smoothing=0.2),
+    MultVAERecommender(**SMALL, variational=False, hidden_dropout=0.2),
+    MultVAERecommender(**SMALL, early_stopping=True, refit=True, beta="auto"),
+]
+LEARNS_A_TOY = {"n_components": 4, "batch_size": 9, "max_iter": 60}
+
+# Public checks of scikit-learn that check_estimator does not run.
+EXTRA_CHECKS = [
+    sk.check_param_validation,
+    sk.check_set_output_transform,
+    sk.check_set_output_transform_pandas,
+    sk.check_set_output_transform_polars,
+    sk.check_global_output_transform_pandas,
+    sk.check_global_set_output_transform_polars,
+    sk.check_transformer_get_feature_names_out,
+    sk.check_transformer_get_feature_names_out_pandas,
+    sk.check_get_feature_names_out_error,
+    sk.check_dataframe_column_names_consistency,
+    sk.check_inplace_ensure_writeable,
+]
+
+
+@sk.parametrize_with_checks(ESTIMATORS)
+def test_sklearn_compatible(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+@pytest.mark.parametrize("check", EXTRA_CHECKS, ids=lambda check: check.__name__)
+def test_checks_beyond_check_estimator(estimator, check):
+    check(type(estimator).__name__, clone(estimator))
+
+
+@parametrize_with_recommender_checks(
+    [
+        MultVAERecommender(**LEARNS_A_TOY),
+        MultVAERecommender(**LEARNS_A_TOY, hidden_layer_sizes=(8,)),
+        MultVAERecommender(**LEARNS_A_TOY, variational=False),
+    ]
+)
+def test_recommender_contract(estimator, check):
+    check(estimator)

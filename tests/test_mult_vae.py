@@ -1,0 +1,532 @@
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch.distributions import Multinomial, Normal, kl_divergence
+
+from skvae import MultVAERecommender
+from skvae.datasets import make_interactions
+from skvae.metrics import make_ranking_scorer
+from skvae.model_selection import hold_out_interactions
+
+SMALL = {"n_components": 6, "batch_size": 20, "max_iter": 4, "random_state": 0}
+
+
+def weights(estimator):
+    return {k: v.numpy().copy() for k, v in estimator._module.state_dict().items()}
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+class Recorder(Callback):
+    """Keeps what it saw in a list that outlives the clone."""
+
+    seen = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(net.history[-1, "epoch"])
+
+
+class LearningRates(Callback):
+    seen = []
+
+    def on_batch_end(self, net, **kwargs):
+        self.rate_ = net.optimizer_.param_groups[0]["lr"]
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(self.rate_)
+
+
+class Interrupt(Callback):
+    """Ctrl-C in a given epoch, in the middle of a batch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+
+# The model
+
+
+def test_beats_popularity_on_users_never_seen():
+    X = make_interactions(600, 120, random_state=0).matrix
+    train, (fold_in, held_out) = X[:500], hold_out_interactions(X[500:], random_state=0)
+    model = MultVAERecommender(
+        16, batch_size=50, max_iter=40, learning_rate_init=0.01, random_state=0
+    ).fit(train)
+
+    class Popularity:
+        def decision_function(self, X):
+            return np.tile(np.asarray(train.sum(axis=0)).ravel(), (X.shape[0], 1))
+
+    scorer = make_ranking_scorer("ndcg@20")
+    assert scorer(model, fold_in, held_out) > 1.1 * scorer(
+        Popularity(), fold_in, held_out
+    )
+
+
+def test_permuting_items_of_weights_and_data_permutes_the_scores(interactions):
+    model = MultVAERecommender(**SMALL, hidden_layer_sizes=(9,)).fit(interactions)
+    order = np.random.default_rng(0).permutation(interactions.shape[1])
+    permuted = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in (
+            permuted._module.encoder.layers[0].weight,
+            permuted._module.decoder.layers[-1].weight,
+            permuted._module.decoder.layers[-1].bias,
+        ):
+            parameter.copy_(parameter[order].clone())
+    X = interactions[:, order]
+    # Sums over items are taken in another order, hence not to the bit.
+    np.testing.assert_allclose(
+        permuted.decision_function(X),
+        model.decision_function(interactions)[:, order],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_loss_of_an_epoch_is_the_elbo_of_torch_distributions(interactions):
+    """One full-batch step without dropout: its loss, from independent formulas."""
+    X = interactions
+    settings = {"dropout": 0.0, "batch_size": X.shape[0], "annealing": 0, "beta": 0.3}
+    start = MultVAERecommender(**{**SMALL, "max_iter": 1, **settings})
+    losses = []
+    for seed in range(40):
+        model = copy.deepcopy(start).set_params(learning_rate_init=1e-12)
+        losses.append(_one_epoch(model, X, seed))
+    model._module.double()
+    dense = torch.from_numpy(X.toarray()).double()
+    with torch.no_grad():
+        mean, log_variance = model._module.posterior(dense)
+    posterior = Normal(mean, torch.exp(0.5 * log_variance))
+    kl = kl_divergence(posterior, Normal(torch.zeros_like(mean), 1.0)).sum(dim=1)
+    with torch.no_grad():
+        logits = model._module.decode(posterior.sample((30,)).flatten(0, 1))
+    counts = dense.repeat(30, 1)
+    coefficient = torch.lgamma(counts.sum(1) + 1) - torch.lgamma(counts + 1).sum(1)
+    log_prob = torch.stack(
+        [
+            Multinomial(int(n), logits=f, validate_args=False).log_prob(x)
+            for n, f, x in zip(counts.sum(1), logits, counts, strict=True)
+        ]
+    )
+    nll = (coefficient - log_prob).view(30, -1).mean(dim=1)
+    losses = np.array(losses)
+    standard_error = losses[:, 1].std() / 40**0.5 + nll.std().item() / 30**0.5
+    assert abs(losses[:, 1].mean() - nll.mean().item()) < 5 * standard_error
+    np.testing.assert_allclose(losses[:, 2], kl.mean().item(), rtol=1e-5)
+    np.testing.assert_allclose(losses[:, 0], losses[:, 1] + 0.3 * losses[:, 2])
+
+
+def _one_epoch(model, X, seed):
+    model._remember_rows(X)
+    model._check_rows(X, reset=True)
+    model.beta_ = model.beta
+    model._start(0)  # the same weights each time
+    model._state.seed = seed  # other noise
+    model._run(X, 1)
+    return model.loss_curve_[0], model.reconstruction_curve_[0], model.kl_curve_[0]
+
+
+def test_mult_dae_has_no_kl_and_no_distribution(interactions):
+    model = MultVAERecommender(**SMALL, variational=False).fit(interactions)
+    assert model.kl_curve_ == [0.0] * 4
+    assert model.beta_ == 0.0
+    assert np.abs(model.transform(interactions)).max() <= 1.0  # tanh on the code
+    for method in ("sample", "score_samples", "elbo"):
+        assert not hasattr(model, method)
+        assert hasattr(MultVAERecommender(), method)
+
+
+def test_counts_weigh_as_the_multinomial_says(interactions):
+    """All counts tripled is three times the reconstruction loss for the same net."""
+    settings = {**SMALL, "dropout": 0.0, "learning_rate_init": 1e-12, "max_iter": 1}
+    once = MultVAERecommender(**settings).fit(interactions)
+    thrice = MultVAERecommender(**settings).fit(3 * interactions)
+    np.testing.assert_allclose(
+        thrice.reconstruction_curve_,
+        3 * np.array(once.reconstruction_curve_),
+        rtol=1e-6,
+    )
+    # Rows are normalised, so the posterior is the same.
+    np.testing.assert_allclose(thrice.kl_curve_, once.kl_curve_, rtol=1e-6)
+
+
+def test_score_samples_lies_above_the_elbo(interactions):
+    model = MultVAERecommender(**{**SMALL, "max_iter": 30}).fit(interactions)
+    log_prob = model.score_samples(interactions, n_draws=512)
+    assert log_prob.dtype == np.float32
+    assert (log_prob > model.elbo(interactions, n_draws=512)).all()
+    np.testing.assert_array_equal(
+        model.score_samples(interactions), model.score_samples(interactions)
+    )
+
+
+def test_samples_follow_the_training_users(interactions):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    X = model.sample(300, random_state=0)
+    assert X.shape == (300, interactions.shape[1])
+    assert X.dtype == np.float32
+    assert sp.issparse(X)
+    assert set(X.sum(axis=1)) <= set(interactions.sum(axis=1))
+    np.testing.assert_array_equal(
+        X.toarray(), model.sample(300, random_state=0).toarray()
+    )
+    totals = np.arange(5)
+    np.testing.assert_array_equal(
+        model.sample(5, n_interactions=totals, random_state=0).sum(axis=1), totals
+    )
+    with pytest.raises(ValueError, match="n_interactions"):
+        model.sample(2, n_interactions=-1)
+
+
+def test_inverse_transform_of_the_code_is_the_decision_function(interactions):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    np.testing.assert_array_equal(
+        model.inverse_transform(model.transform(interactions)),
+        model.decision_function(interactions),
+    )
+    with pytest.raises(ValueError, match="Z has 3 columns but the model has 6"):
+        model.inverse_transform(np.zeros((2, 3)))
+
+
+# Schedules
+
+
+def test_annealing_reaches_its_cap_at_the_share_of_epochs_asked_for(interactions):
+    model = MultVAERecommender(
+        **{**SMALL, "max_iter": 10}, beta=0.4, annealing=0.5
+    ).fit(interactions)
+    # 60 users in batches of 20 make 3 steps an epoch; the curve is read at its end.
+    expected = [min(0.4, 0.4 * 3 * epoch / 15) for epoch in range(1, 11)]
+    assert model.beta_curve_ == pytest.approx(expected)
+    assert model.beta_ == 0.4
+
+
+def test_annealing_restarts_on_refit(interactions):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    first = model.beta_curve_
+    assert model.fit(interactions).beta_curve_ == first
+
+
+def test_annealing_goes_on_under_warm_start_and_partial_fit(interactions):
+    whole = MultVAERecommender(**SMALL, annealing=1.0).fit(interactions)
+    steps = MultVAERecommender(**SMALL, annealing=1.0)
+    for _ in range(4):
+        steps.partial_fit(interactions)
+    assert steps.n_iter_ == 4
+    assert steps.beta_curve_ == whole.beta_curve_
+    assert_same_weights(weights(steps), weights(whole))
+
+    warm = MultVAERecommender(**SMALL, warm_start=True).fit(interactions)
+    warm.fit(interactions)
+    assert warm.n_iter_ == len(warm.loss_curve_) == 8
+    assert warm.beta_curve_[4:] == [warm.beta_] * 4
+
+
+def test_beta_auto_takes_the_beta_of_the_best_epoch(interactions):
+    model = MultVAERecommender(**{**SMALL, "max_iter": 10}, beta="auto").fit(
+        interactions
+    )
+    path = model.beta_path_
+    assert path["beta"].shape == path["score"].shape == (10,)
+    assert path["beta"].max() == 1.0
+    assert model.beta_ == path["beta"][path["score"].argmax()]
+    assert max(model.beta_curve_) == pytest.approx(model.beta_)
+    assert not hasattr(model, "partial_fit")
+
+
+def rates(interactions, **kwargs):
+    """Learning rate at the end of each epoch."""
+    LearningRates.seen.clear()
+    settings = {**SMALL, "max_iter": 20, "callbacks": [LearningRates()], **kwargs}
+    MultVAERecommender(**settings).fit(interactions)
+    return np.array(LearningRates.seen)
+
+
+def test_learning_rate_is_constant_by_default(interactions):
+    assert set(rates(interactions, learning_rate_init=0.05)) == {0.05}
+
+
+def test_cosine_schedule_follows_its_formula(interactions):
+    # 3 steps an epoch; what is read is the rate of an epoch's last step.
+    steps = 3 * np.arange(1, 21) - 1
+    np.testing.assert_allclose(
+        rates(interactions, learning_rate_init=0.05, lr_schedule="cosine"),
+        0.05 * (1 + np.cos(np.pi * steps / 60)) / 2,
+    )
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_plateau_schedule_halves_the_rate_when_nothing_improves(
+    interactions, early_stopping
+):
+    found = rates(
+        interactions,
+        learning_rate_init=8.0,
+        lr_schedule="plateau",
+        early_stopping=early_stopping,
+        n_iter_no_change=20,
+        max_iter=40,
+    )
+    assert set(found) >= {8.0, 4.0}
+
+
+def test_schedules_of_skorch_can_be_passed(interactions):
+    schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    found = rates(
+        interactions, learning_rate_init=0.8, lr_schedule=schedule, max_iter=3
+    )
+    np.testing.assert_allclose(found, [0.8, 0.4, 0.2])
+
+
+def test_weight_decay_acts_on_weights_only(interactions):
+    # AdamW: a weight is multiplied by 1 - rate * alpha = 0, then moved by the rate.
+    model = MultVAERecommender(**SMALL, alpha=1e6).set_params(learning_rate_init=1e-6)
+    trained = weights(model.fit(interactions))
+    for name, value in trained.items():
+        small = np.abs(value).max() <= 1.1e-6
+        assert small == name.endswith("weight"), name
+
+
+# Validation
+
+
+def test_early_stopping_keeps_the_best_weights(interactions):
+    fold_in, held_out = hold_out_interactions(interactions[:20], random_state=0)
+    model = MultVAERecommender(
+        **{**SMALL, "max_iter": 60, "learning_rate_init": 0.05},
+        early_stopping=True,
+        n_iter_no_change=3,
+    ).fit(interactions[20:], X_val=fold_in, y_val=held_out)
+    scores = model.validation_scores_
+    assert model.best_iter_ == np.argmax(scores) + 1
+    assert model.n_iter_ == len(scores) == model.best_iter_ + 3 < 60
+    scorer = make_ranking_scorer("ndcg@100")
+    assert (
+        scorer(model, fold_in, held_out) == model.best_validation_score_ == max(scores)
+    )
+
+
+def test_own_validation_set_keeps_the_best_weights_without_stopping(interactions):
+    fold_in, held_out = hold_out_interactions(interactions[:20], random_state=0)
+    model = MultVAERecommender(
+        **{**SMALL, "max_iter": 40, "learning_rate_init": 0.05}, scoring="recall@5"
+    ).fit(interactions[20:], X_val=fold_in, y_val=held_out)
+    assert model.n_iter_ == 40
+    scorer = make_ranking_scorer("recall@5")
+    assert scorer(model, fold_in, held_out) == max(model.validation_scores_)
+
+
+def test_refit_trains_on_all_rows_for_the_epochs_found(interactions):
+    settings = {**SMALL, "max_iter": 20, "early_stopping": True}
+    model = MultVAERecommender(**settings, refit=True).fit(interactions)
+    found = MultVAERecommender(**settings).fit(interactions)
+    assert model.best_iter_ == found.best_iter_ == model.n_iter_
+    assert model.validation_scores_ == found.validation_scores_
+    # The same as so many epochs on all rows, under the schedule of the whole plan.
+    expected = MultVAERecommender(**{**settings, "early_stopping": False})
+    for _ in range(model.best_iter_):
+        expected.partial_fit(interactions)
+    assert_same_weights(weights(model), weights(expected))
+
+
+def test_validation_never_sees_nor_changes_the_training(interactions):
+    """Watching a validation set leaves the path of training as it was."""
+    fold_in, held_out = hold_out_interactions(interactions[:20], random_state=0)
+    plain = MultVAERecommender(**SMALL).fit(interactions[20:])
+    watched = MultVAERecommender(**SMALL).fit(
+        interactions[20:], X_val=fold_in, y_val=held_out
+    )
+    assert watched.loss_curve_ == plain.loss_curve_
+
+
+# State
+
+
+def test_same_seed_gives_the_same_bits(interactions, container):
+    X = container(interactions)
+    models = [MultVAERecommender(**SMALL).fit(X) for _ in range(2)]
+    assert_same_weights(weights(models[0]), weights(models[1]))
+
+
+def test_fits_in_threads_are_those_in_turn(interactions):
+    def fit(seed):
+        return weights(
+            MultVAERecommender(**{**SMALL, "random_state": seed}).fit(interactions)
+        )
+
+    alone = [fit(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(fit, range(4)))
+    for one, other in zip(alone, together, strict=True):
+        assert_same_weights(one, other)
+
+
+def test_global_random_state_is_left_alone(interactions):
+    numpy_before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    model = MultVAERecommender(**SMALL, early_stopping=True).fit(interactions)
+    model.sample(3, random_state=0)
+    model.score_samples(interactions)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)
+    assert torch.equal(torch.get_rng_state(), torch_before)
+
+
+def test_pickled_model_goes_on_as_the_original(interactions):
+    model = MultVAERecommender(**SMALL, annealing=1.0).partial_fit(interactions)
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_same_weights(
+        weights(loaded.partial_fit(interactions)),
+        weights(model.partial_fit(interactions)),
+    )
+
+
+def test_failed_fit_leaves_the_model_as_it_was(interactions):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    before, scores = weights(model), model.decision_function(interactions)
+    with pytest.raises(ValueError, match="no interactions"):
+        model.fit(sp.csr_array((5, 3)))
+    assert model.n_features_in_ == interactions.shape[1]
+    model.set_params(learning_rate_init=1e30, warm_start=True)
+    with pytest.raises(ValueError, match="epoch 5, batch 2.*learning_rate_init"):
+        model.fit(interactions)
+    assert_same_weights(weights(model), before)
+    np.testing.assert_array_equal(model.decision_function(interactions), scores)
+
+    never = MultVAERecommender(**SMALL).set_params(learning_rate_init=1e30)
+    with pytest.raises(ValueError, match="loss became"):
+        never.fit(interactions)
+    assert set(vars(never)) == set(never.get_params())
+
+
+def test_interruption_is_raised_and_leaves_what_was_learned(interactions):
+    model = MultVAERecommender(**SMALL, callbacks=[Interrupt(epoch=3)])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(interactions)
+    assert model.n_iter_ == len(model.loss_curve_) == 2
+    assert model.recommend(interactions, 3).shape == (60, 3)
+
+
+def test_callbacks_are_cloned_and_called(interactions):
+    recorder = Recorder()
+    Recorder.seen.clear()
+    model = MultVAERecommender(**SMALL, callbacks=[recorder, ("named", Recorder())])
+    model.fit(interactions)
+    assert Recorder.seen == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert model.callbacks[0] is recorder
+
+
+def test_early_stopping_of_the_callers_own_ends_the_fit_quietly(interactions):
+    stopper = EarlyStopping(
+        "train_loss", patience=2, threshold=1e9, sink=lambda _: None
+    )
+    model = MultVAERecommender(**SMALL, callbacks=[stopper]).fit(interactions)
+    assert model.n_iter_ < 4
+
+
+def test_verbose_shows_progress_and_silence_is_the_default(interactions, capsys):
+    MultVAERecommender(**SMALL).fit(interactions)
+    assert capsys.readouterr() == ("", "")
+    MultVAERecommender(**SMALL, verbose=1).fit(interactions)
+    assert "4/4" in capsys.readouterr().err
+    MultVAERecommender(**SMALL, verbose=2).fit(interactions)
+    assert "train_loss" in capsys.readouterr().out
+
+
+def test_training_on_either_device_gives_close_models(interactions, device):
+    settings = {**SMALL, "dropout": 0.0, "max_iter": 2}
+    here = MultVAERecommender(**settings, device="cpu").fit(interactions)
+    there = MultVAERecommender(**settings, device=device).fit(interactions)
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, rtol=0.05)
+    loaded = pickle.loads(pickle.dumps(there)).set_params(device="cpu")
+    np.testing.assert_allclose(
+        loaded.decision_function(interactions),
+        there.decision_function(interactions),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (-np.ones((4, 3)), "Negative values"),
+        (np.full((4, 3), np.nan), "NaN"),
+        (np.full((4, 3), np.inf), "infinity"),
+        (np.full((4, 3), 1e39), "beyond the range of float32"),
+        (np.zeros((4, 3)), "no interactions.*pass a matrix"),
+        (sp.csr_array((4, 3)), "no interactions"),
+        (np.ones(4), "1D array"),
+        (np.array([["a", "b"]]), "could not convert"),
+    ],
+)
+def test_bad_interactions_are_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        MultVAERecommender(**SMALL).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"hidden_layer_sizes": (10, 0)}, "hidden_layer_sizes.*at least 1"),
+        ({"hidden_layer_sizes": 10}, "hidden_layer_sizes"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"beta": "best"}, "beta"),
+        ({"annealing": 1.5}, "annealing"),
+        ({"scoring": "accuracy"}, "'accuracy' is not known.*ndcg"),
+        ({"scoring": "ndcg@0"}, "'ndcg@0' is not known"),
+        ({"device": "gpu9"}, "device='gpu9' cannot be used"),
+        ({"label_smoothing": 1.0}, "label_smoothing"),
+        ({"callbacks": [3]}, "callbacks"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(interactions, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        MultVAERecommender(**{**SMALL, **parameters}).fit(interactions)
+
+
+def test_bad_validation_sets_are_refused(interactions):
+    fold_in, held_out = hold_out_interactions(interactions, random_state=0)
+    model = MultVAERecommender(**SMALL)
+    with pytest.raises(ValueError, match="X_val needs y_val"):
+        model.fit(interactions, X_val=fold_in)
+    with pytest.raises(ValueError, match="y_val was given without X_val"):
+        model.fit(interactions, y_val=held_out)
+    with pytest.raises(ValueError, match="y_val has shape"):
+        model.fit(interactions, X_val=fold_in, y_val=held_out[:5])
+    with pytest.raises(ValueError, match="y_val holds no interactions"):
+        model.fit(interactions, X_val=fold_in, y_val=0 * held_out)
+    with pytest.raises(ValueError, match="are in X as well"):
+        model.fit(interactions, X_val=interactions, y_val=held_out)
+    with pytest.raises(ValueError, match="No users can be held out"):
+        model.set_params(early_stopping=True).fit(sp.eye_array(6, format="csr"))
+
+
+def test_wrong_number_of_items_is_refused(interactions):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    for method in ("transform", "decision_function", "predict", "recommend", "score"):
+        with pytest.raises(ValueError, match="24 features.*25"):
+            getattr(model, method)(interactions[:, :24])
+
+
+def test_more_items_than_exist_are_refused(interactions):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    with pytest.raises(ValueError, match="n_items=26 but there are 25 items"):
+        model.recommend(interactions, 26)
