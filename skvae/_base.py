@@ -82,12 +82,14 @@ class BaseVAE(
     """
 
     _normalize = False  # scale input rows to unit norm
+    _initial_log_variance = 0.0
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "variational": ["boolean"],
+        "tied_weights": ["boolean"],
         "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "annealing": [
             Interval(Integral, 0, None, closed="left"),
@@ -255,6 +257,8 @@ class BaseVAE(
             input_dropout=self.dropout,
             hidden_dropout=self.hidden_dropout,
             normalize=self._normalize,
+            tied_weights=self.tied_weights,
+            initial_log_variance=self._initial_log_variance,
             generator=make_generator(seed, INITIAL_WEIGHTS),
         ).to(resolve_device(self.device))
         self._state = TrainingState(seed)
@@ -296,7 +300,7 @@ class BaseVAE(
             optimizer=torch.optim.AdamW,
             optimizer__fused=device.type in ("cpu", "cuda"),
             optimizer__weight_decay=self.alpha,
-            optimizer__param_groups=[("*bias", {"weight_decay": 0.0})],
+            optimizer__param_groups=[("*bias*", {"weight_decay": 0.0})],
             lr=self.learning_rate_init,
             batch_size=self.batch_size,
             device=device,

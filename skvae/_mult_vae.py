@@ -42,6 +42,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         hidden_layer_sizes=(),
         activation="tanh",
         variational=True,
+        tied_weights=False,
         beta=0.02,
         annealing=0.8,
         dropout=0.5,
@@ -68,6 +69,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.variational = variational
+        self.tied_weights = tied_weights
         self.beta = beta
         self.annealing = annealing
         self.dropout = dropout

@@ -11,7 +11,9 @@ SMALL = {"n_components": 4, "batch_size": 20, "max_iter": 5}
 ESTIMATORS = [
     MultVAERecommender(**SMALL),
     MultVAERecommender(**SMALL, hidden_layer_sizes=(7,), label_smoothing=0.2),
-    MultVAERecommender(**SMALL, variational=False, hidden_dropout=0.2),
+    MultVAERecommender(
+        **SMALL, variational=False, tied_weights=True, hidden_dropout=0.2
+    ),
     MultVAERecommender(**SMALL, early_stopping=True, refit=True, beta="auto"),
 ]
 LEARNS_A_TOY = {"n_components": 4, "batch_size": 9, "max_iter": 60}

@@ -77,16 +77,21 @@ def test_beats_popularity_on_users_never_seen():
     )
 
 
-def test_permuting_items_of_weights_and_data_permutes_the_scores(interactions):
-    model = MultVAERecommender(**SMALL, hidden_layer_sizes=(9,)).fit(interactions)
+@pytest.mark.parametrize("tied", [False, True])
+def test_permuting_items_of_weights_and_data_permutes_the_scores(interactions, tied):
+    model = MultVAERecommender(**SMALL, hidden_layer_sizes=(9,), tied_weights=tied).fit(
+        interactions
+    )
     order = np.random.default_rng(0).permutation(interactions.shape[1])
     permuted = copy.deepcopy(model)
+    encoder, decoder = permuted._module.encoder, permuted._module.decoder
+    by_item = [encoder.layers[0].weight]
+    if tied:
+        by_item += [decoder.biases[-1]]
+    else:
+        by_item += [decoder.layers[-1].weight.T, decoder.layers[-1].bias]
     with torch.no_grad():
-        for parameter in (
-            permuted._module.encoder.layers[0].weight,
-            permuted._module.decoder.layers[-1].weight,
-            permuted._module.decoder.layers[-1].bias,
-        ):
+        for parameter in by_item:
             parameter.copy_(parameter[order].clone())
     X = interactions[:, order]
     # Sums over items are taken in another order, hence not to the bit.
@@ -293,9 +298,12 @@ def test_schedules_of_skorch_can_be_passed(interactions):
     np.testing.assert_allclose(found, [0.8, 0.4, 0.2])
 
 
-def test_weight_decay_acts_on_weights_only(interactions):
+@pytest.mark.parametrize("tied", [False, True])
+def test_weight_decay_acts_on_weights_only(interactions, tied):
     # AdamW: a weight is multiplied by 1 - rate * alpha = 0, then moved by the rate.
-    model = MultVAERecommender(**SMALL, alpha=1e6).set_params(learning_rate_init=1e-6)
+    model = MultVAERecommender(
+        **SMALL, tied_weights=tied, alpha=1e6, learning_rate_init=1e-6
+    )
     trained = weights(model.fit(interactions))
     for name, value in trained.items():
         small = np.abs(value).max() <= 1.1e-6

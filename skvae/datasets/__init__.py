@@ -1,9 +1,9 @@
 """Interactions to recommend from: loaded, fetched or generated."""
 
-from ._amazon import fetch_amazon_reviews
-from ._generators import make_checkerboard, make_interactions
-from ._interactions import load_interactions
-from ._movielens import fetch_movielens
+from skvae.datasets._amazon import fetch_amazon_reviews
+from skvae.datasets._generators import make_checkerboard, make_interactions
+from skvae.datasets._interactions import load_interactions
+from skvae.datasets._movielens import fetch_movielens
 
 __all__ = [
     "fetch_amazon_reviews",

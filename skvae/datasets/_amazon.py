@@ -12,8 +12,8 @@ from os import PathLike
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from ._fetch import cached_file
-from ._interactions import load_interactions
+from skvae.datasets._fetch import cached_file
+from skvae.datasets._interactions import load_interactions
 
 _URL = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/"
 

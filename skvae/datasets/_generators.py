@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from ._pairs import csr_from_sorted_pairs
+from skvae.datasets._pairs import csr_from_sorted_pairs
 
 # Interactions drawn at a time, and rounds of drawing before the exhaustive way.
 _CHUNK_DRAWS = 1_000_000

@@ -8,15 +8,15 @@ from scipy import sparse
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from ._encoding import (
+from skvae.datasets._encoding import (
     check_item_ids,
     check_ratings,
     check_timestamps,
     encode_ids,
     encode_known_ids,
 )
-from ._pairs import core_pairs, csr_from_sorted_pairs, merge_pairs
-from ._readers import read_columns
+from skvae.datasets._pairs import core_pairs, csr_from_sorted_pairs, merge_pairs
+from skvae.datasets._readers import read_columns
 
 _MERGED = {
     "binary": "pairs are 1 however often they occur",

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from ._fetch import cached_file
-from ._interactions import load_interactions
-from ._readers import find_member
+from skvae.datasets._fetch import cached_file
+from skvae.datasets._interactions import load_interactions
+from skvae.datasets._readers import find_member
 
 _URL = "https://files.grouplens.org/datasets/movielens/ml-{}.zip"
 

@@ -1,6 +1,6 @@
 """Ranking metrics for recommenders, and scorers for scikit-learn's searches."""
 
-from ._ranking import (
+from skvae.metrics._ranking import (
     average_precision_at_k,
     coverage_at_k,
     hit_rate_at_k,
@@ -9,7 +9,7 @@ from ._ranking import (
     recall_at_k,
     reciprocal_rank_at_k,
 )
-from ._scorer import make_ranking_scorer
+from skvae.metrics._scorer import make_ranking_scorer
 
 __all__ = [
     "average_precision_at_k",

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
-from ._sparse import check_interactions, entry_rows, take_entries
+from skvae.model_selection._sparse import check_interactions, entry_rows, take_entries
 
 
 def hold_out_interactions(X, test_size=0.2, *, random_state=None, by="random"):

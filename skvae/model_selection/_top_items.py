@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from ._sparse import entry_rows
-from ._top_k import top_k
+from skvae.model_selection._sparse import entry_rows
+from skvae.model_selection._top_k import top_k
 
 CHUNK_BYTES = 64 * 2**20
 RECOMMEND_KEYWORDS = {"n_items", "exclude_seen", "candidates", "return_scores"}

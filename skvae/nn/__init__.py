@@ -1,7 +1,7 @@
 """Torch modules: layers that read sparse rows, likelihoods, the VAE and its bound."""
 
 from skvae.nn._bounds import antithetic_noise, elbo, importance_weighted_log_prob
-from skvae.nn._layers import ACTIVATIONS, MLP, InputLinear, dropout
+from skvae.nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae.nn._likelihoods import Multinomial
 from skvae.nn._sparse_rows import SparseRows
 from skvae.nn._vae import VAE, kl_to_standard_normal
@@ -10,9 +10,10 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "VAE",
-    "InputLinear",
+    "Linear",
     "Multinomial",
     "SparseRows",
+    "TiedMLP",
     "antithetic_noise",
     "dropout",
     "elbo",

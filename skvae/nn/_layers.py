@@ -1,9 +1,10 @@
 """Linear layers and the multilayer perceptron that encoder and decoder are made of."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
 from skvae.nn._sparse_rows import SparseRows
 
@@ -15,9 +16,9 @@ ACTIVATIONS = {
     "silu": F.silu,
 }
 
-# torch's modules draw their initial weights from the global generator. Here every
-# layer is made empty and filled from an explicit one, so that fits in several threads
-# do not mix and the caller's generator is left alone.
+# torch's modules draw their initial weights from the global generator. The layers here
+# are filled from an explicit one, so that fits in several threads do not mix and the
+# caller's generator is left alone.
 
 
 def dropout(x, p, generator):
@@ -31,42 +32,41 @@ def dropout(x, p, generator):
     return x * keep.div_(1.0 - p)
 
 
-def linear(n_in, n_out, generator):
-    """Make a linear layer with Glorot weights and biases near zero.
-
-    As in the authors' code of Liang et al. 2018: weights uniform by Glorot & Bengio
-    2010, biases normal with standard deviation 0.001, cut at two of them.
-    """
-    layer = skip_init(nn.Linear, n_in, n_out)
-    nn.init.xavier_uniform_(layer.weight, generator=generator)
-    _init_bias(layer.bias, generator)
-    return layer
-
-
-def _init_bias(bias, generator):
-    std = 0.001
-    nn.init.trunc_normal_(bias, std=std, a=-2 * std, b=2 * std, generator=generator)
-
-
-class InputLinear(nn.Module):
+class Linear(nn.Module):
     """Linear layer that takes dense rows or `SparseRows`.
 
     The weight has shape (n_in, n_out), so that the row of an input feature is
-    contiguous for the sparse product.
+    contiguous for the sparse product. As in the authors' code of Liang et al. 2018,
+    weights are uniform by Glorot & Bengio 2010 and biases normal with standard
+    deviation 0.001, cut at two of them.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths.
+    generator : torch.Generator
+        Draws the initial weights, on the CPU.
     """
 
     def __init__(self, n_in, n_out, generator):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_in, n_out))
-        self.bias = nn.Parameter(torch.empty(n_out))
         nn.init.xavier_uniform_(self.weight, generator=generator)
-        _init_bias(self.bias, generator)
+        self.bias = small_bias(n_out, generator)
 
     def forward(self, x):
         """Map rows of shape (n_rows, n_in) to (n_rows, n_out)."""
         if isinstance(x, SparseRows):
             return x.matmul(self.weight) + self.bias
         return torch.addmm(self.bias, x, self.weight)
+
+
+def small_bias(n, generator):
+    """Make a bias near zero: shape (n,)."""
+    std = 0.001
+    bias = nn.Parameter(torch.empty(n))
+    nn.init.trunc_normal_(bias, std=std, a=-2 * std, b=2 * std, generator=generator)
+    return bias
 
 
 class MLP(nn.Module):
@@ -82,23 +82,56 @@ class MLP(nn.Module):
         Probability with which a hidden unit is dropped.
     generator : torch.Generator
         Draws the initial weights.
-    reads_rows : bool, default=False
-        The first layer reads data, which may be `SparseRows`.
     """
 
-    def __init__(self, sizes, *, activation, dropout, generator, reads_rows=False):
+    def __init__(self, sizes, *, activation, dropout, generator):
         super().__init__()
         self.activation = activation
         self.dropout = dropout
         self.layers = nn.ModuleList(
-            (InputLinear if reads_rows and i == 0 else linear)(n_in, n_out, generator)
-            for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            Linear(n_in, n_out, generator) for n_in, n_out in pairwise(sizes)
         )
 
     def forward(self, x, generator=None):
         """Map (n_rows, sizes[0]) to (n_rows, sizes[-1]); no `generator`, no noise."""
-        *hidden, output = self.layers
-        for layer in hidden:
+        return self.output(self.hidden(x, generator))
+
+    def hidden(self, x, generator=None):
+        """Output of the last hidden layer; `x` itself where there is none."""
+        for layer in self.layers[:-1]:
             x = ACTIVATIONS[self.activation](layer(x))
             x = dropout(x, self.dropout, generator)
-        return output(x)
+        return x
+
+    def output(self, hidden):
+        """Apply the last layer, which is linear."""
+        return self.layers[-1](hidden)
+
+
+class TiedMLP(nn.Module):
+    """The way back through other layers: their weights transposed, biases of its own.
+
+    Parameters
+    ----------
+    layers : sequence of Linear
+        The way there, first layer first. They stay where they are registered.
+    activation, dropout, generator
+        As of `MLP`.
+    """
+
+    def __init__(self, layers, *, activation, dropout, generator):
+        super().__init__()
+        self.activation = activation
+        self.dropout = dropout
+        self._layers = tuple(reversed(layers))  # a tuple is not registered again
+        self.biases = nn.ParameterList(
+            small_bias(layer.weight.shape[0], generator) for layer in self._layers
+        )
+
+    def forward(self, x, generator=None):
+        """Map (n_rows, n_out) of the layers to (n_rows, n_in)."""
+        for i, (layer, bias) in enumerate(zip(self._layers, self.biases, strict=True)):
+            if i:
+                x = dropout(ACTIVATIONS[self.activation](x), self.dropout, generator)
+            x = F.linear(x, layer.weight, bias)
+        return x

@@ -92,19 +92,28 @@ class SparseRows:
         indptr = torch.cat([self.indptr, self.indptr[-1:].expand(n_missing)])
         return replace(self, indptr=indptr)
 
-    def to_dense(self):
-        """Return a tensor of shape (n_rows, n_columns)."""
+    @cached_property
+    def dense(self):
+        """The rows as a tensor of shape (n_rows, n_columns)."""
         dense = self.values.new_zeros(self.n_rows * self.n_columns)
         dense[self.flat_index] = self.values
         return dense.view(self.n_rows, self.n_columns)
 
+    @cached_property
+    def transposed(self):
+        """The transposed matrix as a sparse CSR tensor, on the CPU."""
+        shape = (self.n_rows, self.n_columns)
+        by_column = sp.csr_array(
+            (self.values.numpy(), self.indices.numpy(), self.indptr.numpy()), shape
+        ).tocsc()
+        parts = (by_column.indptr, by_column.indices, by_column.data)
+        return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), shape[::-1])
+
     def matmul(self, weight):
         """Multiply with `weight` of shape (n_columns, n_out), differentiable in it."""
         if self.dense_product:
-            return self.to_dense() @ weight
-        return _SparseProduct.apply(
-            weight, self.indptr, self.indices, self.values, self.n_columns
-        )
+            return self.dense @ weight
+        return _SparseProduct.apply(weight, self)
 
 
 class _SparseProduct(torch.autograd.Function):
@@ -115,23 +124,12 @@ class _SparseProduct(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, weight, indptr, indices, values, n_columns):
-        ctx.save_for_backward(indptr, indices, values)
-        ctx.n_columns = n_columns
-        shape = (indptr.shape[0] - 1, n_columns)
-        return torch.sparse_csr_tensor(indptr, indices, values, shape) @ weight
+    def forward(ctx, weight, rows):
+        ctx.rows = rows
+        shape = (rows.n_rows, rows.n_columns)
+        parts = (rows.indptr, rows.indices, rows.values)
+        return torch.sparse_csr_tensor(*parts, shape) @ weight
 
     @staticmethod
     def backward(ctx, grad_output):
-        indptr, indices, values = ctx.saved_tensors
-        shape = (indptr.shape[0] - 1, ctx.n_columns)
-        by_column = sp.csr_array(
-            (values.numpy(), indices.numpy(), indptr.numpy()), shape=shape
-        ).tocsc()
-        transposed = torch.sparse_csr_tensor(
-            torch.from_numpy(by_column.indptr),
-            torch.from_numpy(by_column.indices),
-            torch.from_numpy(by_column.data),
-            shape[::-1],
-        )
-        return transposed @ grad_output.contiguous(), None, None, None, None
+        return ctx.rows.transposed @ grad_output.contiguous(), None

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skvae.nn._layers import ACTIVATIONS, MLP, dropout
+from skvae.nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae.nn._sparse_rows import SparseRows
 
 # Keeps variances and their inverses finite in float32 however far the encoder is
@@ -55,6 +55,11 @@ class VAE(nn.Module):
         Probability of dropping an input, or a hidden unit.
     normalize : bool
         Scale each input row to unit Euclidean norm before the dropout.
+    tied_weights : bool
+        The decoder's weights are those of the encoder, transposed; its biases are its
+        own.
+    initial_log_variance : float
+        Bias of the posterior's log-variance before training.
     generator : torch.Generator
         Draws the initial weights, on the CPU.
     """
@@ -71,18 +76,27 @@ class VAE(nn.Module):
         input_dropout,
         hidden_dropout,
         normalize,
+        tied_weights,
+        initial_log_variance,
         generator,
     ):
         super().__init__()
-        hidden = tuple(hidden_layer_sizes)
-        n_code = 2 * n_components if variational else n_components
+        sizes = (n_features, *hidden_layer_sizes, n_components)
         options = {
             "activation": activation,
             "dropout": hidden_dropout,
             "generator": generator,
         }
-        self.encoder = MLP((n_features, *hidden, n_code), reads_rows=True, **options)
-        self.decoder = MLP((n_components, *hidden[::-1], n_features), **options)
+        self.encoder = MLP(sizes, **options)  # its output is the mean
+        self.log_variance = None
+        if variational:
+            self.log_variance = Linear(sizes[-2], n_components, generator)
+            with torch.no_grad():
+                self.log_variance.bias += initial_log_variance
+        if tied_weights:
+            self.decoder = TiedMLP(self.encoder.layers, **options)
+        else:
+            self.decoder = MLP(sizes[::-1], **options)
         self.n_components = n_components
         self.activation = activation
         self.likelihood = likelihood
@@ -96,11 +110,12 @@ class VAE(nn.Module):
 
         The log-variance is None for a plain autoencoder, whose code is the mean.
         """
-        code = self.encoder(self._prepare(x, generator), generator)
+        hidden = self.encoder.hidden(self._prepare(x, generator), generator)
+        mean = self.encoder.output(hidden)
         if not self.variational:
-            code = ACTIVATIONS[self.activation](code)
+            code = ACTIVATIONS[self.activation](mean)
             return dropout(code, self.hidden_dropout, generator), None
-        mean, log_variance = code.chunk(2, dim=1)
+        log_variance = self.log_variance(hidden)
         return mean, log_variance.clamp(-MAX_ABS_LOG_VARIANCE, MAX_ABS_LOG_VARIANCE)
 
     def encode(self, x):

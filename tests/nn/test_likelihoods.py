@@ -26,7 +26,7 @@ def logits():
 
 
 def test_log_prob_is_that_of_torch(rows, logits):
-    counts = rows.to_dense()
+    counts = rows.dense
     expected = [
         TorchMultinomial(int(row.sum()), logits=row_logits).log_prob(row)
         for row, row_logits in zip(counts, logits, strict=True)
@@ -38,12 +38,12 @@ def test_log_prob_is_that_of_torch(rows, logits):
 
 def test_nll_is_log_prob_without_the_coefficient(rows, logits):
     # Liang et al. 2018, eq. 2, written densely.
-    expected = -(rows.to_dense() * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    expected = -(rows.dense * torch.log_softmax(logits, dim=1)).sum(dim=1)
     torch.testing.assert_close(Multinomial().nll(logits, rows), expected)
 
 
 def test_label_smoothing_spreads_the_mass_of_each_row(rows, logits):
-    x, e = rows.to_dense(), 0.3
+    x, e = rows.dense, 0.3
     targets = (1 - e) * x + e * x.sum(dim=1, keepdim=True) / x.shape[1]
     expected = -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
     torch.testing.assert_close(Multinomial(e).nll(logits, rows), expected)
@@ -63,7 +63,7 @@ def test_gradient_by_hand_is_the_numerical_one(rows, logits, label_smoothing):
 def test_nll_is_finite_for_logits_of_any_size(rows):
     logits = torch.tensor([[1e4, -1e4] * 4] * 6, dtype=torch.float32)
     rows = rows.with_values(rows.values.float())
-    expected = -(rows.to_dense() * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    expected = -(rows.dense * torch.log_softmax(logits, dim=1)).sum(dim=1)
     torch.testing.assert_close(Multinomial().nll(logits, rows), expected)
 
 

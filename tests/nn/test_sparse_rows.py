@@ -27,12 +27,12 @@ def as_rows(X, dtype=np.float64, **kwargs):
 
 def test_dense_form_and_row_sums_are_those_of_scipy(X):
     rows = as_rows(X)
-    np.testing.assert_array_equal(rows.to_dense(), X.toarray())
+    np.testing.assert_array_equal(rows.dense, X.toarray())
     np.testing.assert_array_equal(rows.row_sums(), X.sum(axis=1))
 
 
 def test_l2_norm_is_that_of_sklearn_and_leaves_empty_rows_zero(X):
-    normalized = as_rows(X).l2_normalized().to_dense()
+    normalized = as_rows(X).l2_normalized().dense
     np.testing.assert_allclose(normalized, normalize(X.toarray()), rtol=1e-12)
     assert (normalized[3] == 0).all()
 
@@ -50,13 +50,13 @@ def test_product_and_its_gradient_are_those_of_the_dense_one(X, dense_product):
 def test_padding_appends_empty_rows(X):
     padded = as_rows(X).pad_rows(16)
     assert padded.n_rows == 16
-    np.testing.assert_array_equal(padded.to_dense()[:7], X.toarray())
-    assert (padded.to_dense()[7:] == 0).all()
+    np.testing.assert_array_equal(padded.dense[:7], X.toarray())
+    assert (padded.dense[7:] == 0).all()
 
 
 def test_other_values_keep_the_places(X):
     rows = as_rows(X)
     assert rows.row_index.shape == rows.values.shape
     doubled = rows.with_values(2 * rows.values)
-    np.testing.assert_array_equal(doubled.to_dense(), 2 * X.toarray())
+    np.testing.assert_array_equal(doubled.dense, 2 * X.toarray())
     assert doubled.row_index is rows.row_index

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -25,6 +28,8 @@ def make_vae(seed=0, **kwargs):
         "input_dropout": 0.5,
         "hidden_dropout": 0.0,
         "normalize": True,
+        "tied_weights": False,
+        "initial_log_variance": 0.0,
         "generator": torch.Generator().manual_seed(seed),
     }
     return VAE(11, 3, **{**settings, **kwargs})
@@ -63,7 +68,7 @@ def test_reparametrisation_has_unit_scale(rows):
     # A decoder that keeps z: over many copies of a user, the spread is that of q.
     vae = make_vae(input_dropout=0.0)
     n = 4000
-    user = rows.to_dense()[:1].expand(n, -1)
+    user = rows.dense[:1].expand(n, -1)
     kept = []
     vae.decoder.forward = lambda z, generator: kept.append(z) or torch.zeros(n, 11)
     vae.likelihood.nll = lambda outputs, x: outputs.sum(dim=1)
@@ -79,7 +84,7 @@ def test_reparametrisation_has_unit_scale(rows):
 
 def test_dense_and_sparse_rows_give_the_same_code(rows):
     vae = make_vae()
-    torch.testing.assert_close(vae.encode(rows), vae.encode(rows.to_dense()))
+    torch.testing.assert_close(vae.encode(rows), vae.encode(rows.dense))
 
 
 def test_dropout_keeps_the_mean_and_the_share():
@@ -96,6 +101,36 @@ def test_autoencoder_applies_the_activation_to_its_code(rows):
     assert log_variance is None
     torch.testing.assert_close(
         code, torch.tanh(vae.encoder(rows.l2_normalized())), rtol=0, atol=0
+    )
+
+
+def test_tied_decoder_goes_back_through_the_encoders_weights(rows):
+    vae = make_vae(tied_weights=True)
+    first, second = vae.encoder.layers
+    z = torch.randn(4, 3)
+    hidden = torch.tanh(z @ second.weight.T + vae.decoder.biases[0])
+    torch.testing.assert_close(
+        vae.decode(z), hidden @ first.weight.T + vae.decoder.biases[1]
+    )
+    names = [name for name, _ in vae.decoder.named_parameters()]
+    assert names == ["biases.0", "biases.1"]
+
+
+def test_copies_of_a_tied_model_stay_tied(rows):
+    vae = make_vae(tied_weights=True)
+    for twin in (copy.deepcopy(vae), pickle.loads(pickle.dumps(vae))):
+        with torch.no_grad():
+            twin.encoder.layers[0].weight.zero_()
+        z = torch.randn(2, 3)
+        assert torch.equal(twin.decode(z), twin.decoder.biases[1].expand(2, -1))
+        assert not torch.equal(vae.decode(z), twin.decode(z))
+
+
+def test_initial_log_variance_shifts_the_posterior_alone(rows):
+    plain, narrow = make_vae(), make_vae(initial_log_variance=-4.0)
+    assert torch.equal(plain.encode(rows), narrow.encode(rows))
+    torch.testing.assert_close(
+        narrow.posterior(rows)[1], plain.posterior(rows)[1] - 4.0
     )
 
 
@@ -121,13 +156,15 @@ def test_bounds_bracket_the_log_probability(rows):
         input_dropout=0.0,
         hidden_dropout=0.0,
         normalize=True,
+        tied_weights=False,
+        initial_log_variance=0.0,
         generator=torch.Generator().manual_seed(3),
     )
     with torch.no_grad():
         for layer in vae.decoder.layers:
             layer.weight.mul_(2)
         z = torch.linspace(-8, 8, 4001)[:, None]
-        x = rows.to_dense()
+        x = rows.dense
         log_joint = (
             x @ torch.log_softmax(vae.decode(z), dim=1).T
             + torch.lgamma(x.sum(dim=1, keepdim=True) + 1)  # x is binary

@@ -17,7 +17,7 @@ def test_an_epoch_visits_every_row_once(X):
     batches = RowBatches(X, "cpu")
     parts = list(batches.shuffled(5, torch.Generator().manual_seed(0)))
     assert [part.n_rows for part in parts] == [5, 5, 5, 5, 3]
-    seen = np.concatenate([part.to_dense().numpy() for part in parts])
+    seen = np.concatenate([part.dense.numpy() for part in parts])
     assert not np.array_equal(seen, dense)  # in another order
     order = np.lexsort(seen.T)
     np.testing.assert_array_equal(seen[order], dense[np.lexsort(dense.T)])
@@ -26,7 +26,7 @@ def test_an_epoch_visits_every_row_once(X):
 def test_order_depends_on_the_generator_alone(X):
     batches = RowBatches(X, "cpu")
     first, again, other = (
-        next(batches.shuffled(5, torch.Generator().manual_seed(seed))).to_dense()
+        next(batches.shuffled(5, torch.Generator().manual_seed(seed))).dense
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
@@ -40,7 +40,7 @@ def test_rows_are_float32_with_int32_indices_whatever_comes_in(X):
     rows = RowBatches(X, "cpu").take(np.array([3, 1]))
     assert rows.values.dtype == torch.float32
     assert rows.indices.dtype == rows.indptr.dtype == torch.int32
-    np.testing.assert_array_equal(rows.to_dense(), X.toarray()[[3, 1]].astype("f4"))
+    np.testing.assert_array_equal(rows.dense, X.toarray()[[3, 1]].astype("f4"))
 
 
 def test_gathering_on_the_device_is_the_same_as_on_the_host(X, device):
