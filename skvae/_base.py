@@ -17,14 +17,13 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
-from torch.nn import functional as F
 
+from skvae._inference import ModuleInference
 from skvae._training import (
     RowBatches,
     TrainingState,
     VAENet,
     annealing_steps,
-    copy_to_cpu,
     draw_seed,
     make_callbacks,
     make_generator,
@@ -35,7 +34,6 @@ from skvae._validation import restored_on_error
 from skvae.nn import (
     ACTIVATIONS,
     VAE,
-    SparseRows,
     antithetic_noise,
     elbo,
     importance_weighted_log_prob,
@@ -43,11 +41,8 @@ from skvae.nn import (
 
 # Streams of random numbers beside those of the net; see make_generator.
 INITIAL_WEIGHTS, VALIDATION_ROWS, EVALUATION = 3, 4, 5
-# Numbers in one (rows, features) tensor of inference.
-INFERENCE_BATCH_SIZE = 2**22
-# Kernels for whole vectors treat the tail rows of a batch differently: every batch of
-# inference is filled up with empty rows, so that a row's place changes no bit.
-ROW_MULTIPLE = 16
+# batch_size="auto": so many rows, or a tenth of them where there are fewer.
+MAX_AUTO_BATCH_SIZE = 500
 
 
 def _is_variational(estimator):
@@ -69,6 +64,7 @@ def _has_one_beta(estimator):
 
 
 class BaseVAE(
+    ModuleInference,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -82,7 +78,6 @@ class BaseVAE(
     """
 
     _normalize = False  # scale input rows to unit norm
-    _initial_log_variance = 0.0
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -90,6 +85,7 @@ class BaseVAE(
         "activation": [StrOptions(set(ACTIVATIONS))],
         "variational": ["boolean"],
         "tied_weights": ["boolean"],
+        "initial_log_variance": [Interval(Real, -20, 20, closed="both")],
         "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "annealing": [
             Interval(Integral, 0, None, closed="left"),
@@ -100,7 +96,10 @@ class BaseVAE(
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions({"cosine", "plateau"}), Callback, None],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -258,7 +257,7 @@ class BaseVAE(
             hidden_dropout=self.hidden_dropout,
             normalize=self._normalize,
             tied_weights=self.tied_weights,
-            initial_log_variance=self._initial_log_variance,
+            initial_log_variance=self.initial_log_variance,
             generator=make_generator(seed, INITIAL_WEIGHTS),
         ).to(resolve_device(self.device))
         self._state = TrainingState(seed)
@@ -285,7 +284,10 @@ class BaseVAE(
             raise KeyboardInterrupt
 
     def _make_net(self, n_rows, n_epochs, validation, stop_early):
-        steps_per_epoch = -(-n_rows // self.batch_size)
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // 10))
+        steps_per_epoch = -(-n_rows // batch_size)
         planned_steps = self.max_iter * steps_per_epoch
         device = self._module_device
         return VAENet(
@@ -302,7 +304,7 @@ class BaseVAE(
             optimizer__weight_decay=self.alpha,
             optimizer__param_groups=[("*bias*", {"weight_decay": 0.0})],
             lr=self.learning_rate_init,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             device=device,
             verbose=int(self.verbose > 1),
             callbacks=make_callbacks(
@@ -415,48 +417,9 @@ class BaseVAE(
         noise = noise.to(self._module_device)
         return self._gather_rows(X, lambda rows: function(self._module, rows, noise))
 
-    def _gather_rows(self, X, function):
-        """Apply `function` to all rows by batches and join the results in an array."""
-        parts = [part.cpu() for _, _, part in self._map_rows(X, function)]
-        return torch.cat(parts).numpy()
-
-    @torch.no_grad()
-    def _map_rows(self, X, function):
-        """Yield (slice, batch, function(batch)) over all rows, without noise."""
-        batches = RowBatches(X, self._module_device)
-        for rows, batch in batches.in_order(_inference_rows(self.n_features_in_)):
-            result = function(_pad_rows(batch))
-            yield rows, batch, result[: rows.stop - rows.start]
-
-    @property
-    def _module_device(self):
-        return next(self._module.parameters()).device
-
     @property
     def _n_features_out(self):
         return self._module.n_components
-
-    def __sklearn_is_fitted__(self):
-        """A module stands: after fit, partial_fit, or an interrupted fit."""
-        return hasattr(self, "_module")
-
-    def __getstate__(self):
-        """Leave the device behind: a model trained on a GPU loads without one."""
-        state = dict(super().__getstate__())
-        if "_module" in state:
-            state["_module"] = copy_to_cpu(state["_module"])
-            state["_state"] = copy_to_cpu(state["_state"])
-        return state
-
-    def __setstate__(self, state):
-        """Take up the device again, where this machine has it."""
-        super().__setstate__(state)
-        if "_module" in state:
-            try:
-                device = resolve_device(self.device)
-            except ValueError:
-                device = torch.device("cpu")
-            self._module.to(device)
 
     def __sklearn_tags__(self):
         """Rows may be sparse."""
@@ -464,16 +427,3 @@ class BaseVAE(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _inference_rows(n_features):
-    """Rows in a batch of inference: a multiple of `ROW_MULTIPLE`, at least one."""
-    rows = INFERENCE_BATCH_SIZE // n_features // ROW_MULTIPLE
-    return max(rows, 1) * ROW_MULTIPLE
-
-
-def _pad_rows(batch):
-    """Fill a batch up to a multiple of `ROW_MULTIPLE` with rows of zeros."""
-    if isinstance(batch, SparseRows):
-        return batch.pad_rows(-(-batch.n_rows // ROW_MULTIPLE) * ROW_MULTIPLE)
-    return F.pad(batch, (0, 0, 0, -batch.shape[0] % ROW_MULTIPLE))

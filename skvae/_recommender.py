@@ -5,9 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import (
+    check_is_fitted,
+    check_non_negative,
+    validate_data,
+)
 
+from skvae._validation import check_float32_range
 from skvae.metrics import make_ranking_scorer
+from skvae.model_selection._sparse import canonical_csr, check_interactions
 from skvae.model_selection._top_items import check_candidates, check_n_items
 from skvae.model_selection._top_k import top_k
 
@@ -15,8 +21,8 @@ from skvae.model_selection._top_k import top_k
 class RecommenderMixin(metaclass=ABCMeta):
     """Ranking for estimators whose rows are users and whose columns are items.
 
-    A subclass provides `_check_rows(X, reset=False)`, which returns canonical CSR, and
-    `_iter_scores(X)`.
+    A subclass provides `_iter_scores(X)`, and stands before the other bases of the
+    estimator.
     """
 
     @abstractmethod
@@ -174,3 +180,40 @@ class RecommenderMixin(metaclass=ABCMeta):
             items[rows] = best.cpu().numpy()
             scores[rows] = best_scores.cpu().numpy()
         return (items, scores) if return_scores else items
+
+    def _check_rows(self, X, *, reset):
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset
+        )
+        check_non_negative(X, type(self).__name__)
+        check_float32_range(X)
+        X = canonical_csr(X)
+        if reset and X.nnz == 0:
+            raise ValueError(
+                "X holds no interactions (every entry is zero); pass a matrix of users "
+                "by items with a positive entry where a user met an item."
+            )
+        return X
+
+    def _check_validation(self, X_val, y_val):
+        if y_val is None:
+            raise ValueError(
+                "X_val needs y_val: pass the interactions to fold in as X_val and "
+                "those held out as y_val (see model_selection.hold_out_interactions)."
+            )
+        X_val = self._check_rows(X_val, reset=False)
+        y_val = check_interactions(y_val, "y_val")
+        if y_val.shape != X_val.shape:
+            raise ValueError(
+                f"y_val has shape {y_val.shape} but X_val has {X_val.shape}; pass the "
+                "held-out interactions of the same users and items."
+            )
+        if y_val.nnz == 0:
+            raise ValueError("y_val holds no interactions, so nothing can be scored.")
+        return X_val, y_val
+
+    def __sklearn_tags__(self):
+        """Interactions are counts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags

@@ -10,13 +10,11 @@ from skvae.utils.estimator_checks import parametrize_with_recommender_checks
 SMALL = {"n_components": 4, "batch_size": 20, "max_iter": 5}
 ESTIMATORS = [
     MultVAERecommender(**SMALL),
-    MultVAERecommender(**SMALL, hidden_layer_sizes=(7,), label_smoothing=0.2),
-    MultVAERecommender(
-        **SMALL, variational=False, tied_weights=True, hidden_dropout=0.2
-    ),
+    MultVAERecommender(**SMALL, hidden_layer_sizes=(7,), tied_weights=False),
+    MultVAERecommender(**SMALL, variational=False, hidden_dropout=0.2),
     MultVAERecommender(**SMALL, early_stopping=True, refit=True, beta="auto"),
 ]
-LEARNS_A_TOY = {"n_components": 4, "batch_size": 9, "max_iter": 60}
+LEARNS_A_TOY = {"n_components": 8, "learning_rate_init": 0.01}
 
 # Public checks of scikit-learn that check_estimator does not run.
 EXTRA_CHECKS = [

@@ -14,7 +14,17 @@ from skvae.datasets import make_interactions
 from skvae.metrics import make_ranking_scorer
 from skvae.model_selection import hold_out_interactions
 
-SMALL = {"n_components": 6, "batch_size": 20, "max_iter": 4, "random_state": 0}
+SMALL = {
+    "n_components": 6,
+    "batch_size": 20,
+    "max_iter": 4,
+    "random_state": 0,
+    "initial_log_variance": 0.0,
+    "label_smoothing": 0.0,
+    "learning_rate_init": 0.002,
+    "lr_schedule": None,
+    "tied_weights": False,
+}
 
 
 def weights(estimator):
@@ -79,9 +89,8 @@ def test_beats_popularity_on_users_never_seen():
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_permuting_items_of_weights_and_data_permutes_the_scores(interactions, tied):
-    model = MultVAERecommender(**SMALL, hidden_layer_sizes=(9,), tied_weights=tied).fit(
-        interactions
-    )
+    settings = {**SMALL, "tied_weights": tied, "hidden_layer_sizes": (9,)}
+    model = MultVAERecommender(**settings).fit(interactions)
     order = np.random.default_rng(0).permutation(interactions.shape[1])
     permuted = copy.deepcopy(model)
     encoder, decoder = permuted._module.encoder, permuted._module.decoder
@@ -302,7 +311,7 @@ def test_schedules_of_skorch_can_be_passed(interactions):
 def test_weight_decay_acts_on_weights_only(interactions, tied):
     # AdamW: a weight is multiplied by 1 - rate * alpha = 0, then moved by the rate.
     model = MultVAERecommender(
-        **SMALL, tied_weights=tied, alpha=1e6, learning_rate_init=1e-6
+        **{**SMALL, "tied_weights": tied, "learning_rate_init": 1e-6}, alpha=1e6
     )
     trained = weights(model.fit(interactions))
     for name, value in trained.items():
@@ -414,7 +423,7 @@ def test_failed_fit_leaves_the_model_as_it_was(interactions):
     assert_same_weights(weights(model), before)
     np.testing.assert_array_equal(model.decision_function(interactions), scores)
 
-    never = MultVAERecommender(**SMALL).set_params(learning_rate_init=1e30)
+    never = MultVAERecommender(**{**SMALL, "learning_rate_init": 1e30})
     with pytest.raises(ValueError, match="loss became"):
         never.fit(interactions)
     assert set(vars(never)) == set(never.get_params())

@@ -40,7 +40,7 @@ def check_recommender(estimator):
     --------
     >>> from skvae import MultVAERecommender
     >>> from skvae.utils.estimator_checks import check_recommender
-    >>> check_recommender(MultVAERecommender(n_components=4, max_iter=60, batch_size=9))
+    >>> check_recommender(MultVAERecommender(n_components=8, learning_rate_init=0.01))
     """
     for _, check in recommender_checks_generator(estimator):
         check(estimator)
@@ -63,7 +63,7 @@ def parametrize_with_recommender_checks(estimators):
     --------
     >>> from skvae import MultVAERecommender
     >>> from skvae.utils.estimator_checks import parametrize_with_recommender_checks
-    >>> @parametrize_with_recommender_checks([MultVAERecommender(max_iter=60)])
+    >>> @parametrize_with_recommender_checks([MultVAERecommender()])
     ... def test_recommender_contract(estimator, check):
     ...     check(estimator)
     """

@@ -1,0 +1,72 @@
+"""Inference with a torch module by batches of rows, and the module in a pickle."""
+
+import torch
+from torch.nn import functional as F
+
+from skvae._training import RowBatches, copy_to_cpu, resolve_device
+from skvae.nn import SparseRows
+
+# Numbers in one (rows, features) tensor of inference.
+INFERENCE_BATCH_SIZE = 2**22
+# Kernels for whole vectors treat the tail rows of a batch differently: every batch of
+# inference is filled up with empty rows, so that a row's place changes no bit.
+ROW_MULTIPLE = 16
+
+
+class ModuleInference:
+    """Mixin for an estimator that holds a torch module in `_module` once it is fitted.
+
+    It has a parameter `device` too, and may hold the state of training in `_state`.
+    """
+
+    def _gather_rows(self, X, function):
+        """Apply `function` to all rows by batches and join the results in an array."""
+        parts = [part.cpu() for _, _, part in self._map_rows(X, function)]
+        return torch.cat(parts).numpy()
+
+    @torch.no_grad()
+    def _map_rows(self, X, function):
+        """Yield (slice, batch, function(batch)) over all rows, without noise."""
+        batches = RowBatches(X, self._module_device)
+        for rows, batch in batches.in_order(_inference_rows(self.n_features_in_)):
+            result = function(_pad_rows(batch))
+            yield rows, batch, result[: rows.stop - rows.start]
+
+    @property
+    def _module_device(self):
+        return next(self._module.parameters()).device
+
+    def __sklearn_is_fitted__(self):
+        """A module stands: after fit, partial_fit, or an interrupted fit."""
+        return hasattr(self, "_module")
+
+    def __getstate__(self):
+        """Leave the device behind: a model trained on a GPU loads without one."""
+        state = dict(super().__getstate__())
+        if "_module" in state:
+            state["_module"] = copy_to_cpu(state["_module"])
+            state["_state"] = copy_to_cpu(state["_state"])
+        return state
+
+    def __setstate__(self, state):
+        """Take up the device again, where this machine has it."""
+        super().__setstate__(state)
+        if "_module" in state:
+            try:
+                device = resolve_device(self.device)
+            except ValueError:
+                device = torch.device("cpu")
+            self._module.to(device)
+
+
+def _inference_rows(n_features):
+    """Rows in a batch of inference: a multiple of `ROW_MULTIPLE`, at least one."""
+    rows = INFERENCE_BATCH_SIZE // n_features // ROW_MULTIPLE
+    return max(rows, 1) * ROW_MULTIPLE
+
+
+def _pad_rows(batch):
+    """Fill a batch up to a multiple of `ROW_MULTIPLE` with rows of zeros."""
+    if isinstance(batch, SparseRows):
+        return batch.pad_rows(-(-batch.n_rows // ROW_MULTIPLE) * ROW_MULTIPLE)
+    return F.pad(batch, (0, 0, 0, -batch.shape[0] % ROW_MULTIPLE))
