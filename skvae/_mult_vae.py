@@ -393,7 +393,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             places = users.cpu().numpy(), items.cpu().numpy()
             ones = np.ones(len(places[0]), dtype=np.float32)
             counts.append(sp.csr_array((ones, places), shape=logits.shape))
-        return sp.vstack(counts, format="csr")
+        return sp.csr_array(sp.vstack(counts))
 
     def _draw_totals(self, n_samples, n_interactions, rng):
         """Numbers of interactions of `n_samples` users to draw: int64 array."""

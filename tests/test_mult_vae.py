@@ -533,7 +533,7 @@ def test_bad_validation_sets_are_refused(interactions):
     with pytest.raises(ValueError, match="are in X as well"):
         model.fit(interactions, X_val=interactions, y_val=held_out)
     with pytest.raises(ValueError, match="No users can be held out"):
-        model.set_params(early_stopping=True).fit(sp.eye_array(6, format="csr"))
+        model.set_params(early_stopping=True).fit(sp.csr_array(np.eye(6)))
 
 
 def test_wrong_number_of_items_is_refused(interactions):

@@ -9,7 +9,7 @@ from skvae.nn import SparseRows
 
 @pytest.fixture
 def X():
-    X = sp.random_array((7, 9), density=0.4, format="csr", random_state=0)
+    X = sp.csr_array(sp.random(7, 9, 0.4, random_state=0))
     X.data[:] = np.round(1 + 5 * X.data)
     X = X.tolil()
     X[3] = 0  # a row without entries

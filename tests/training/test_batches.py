@@ -9,7 +9,7 @@ from skvae._training._batches import _ResidentCSR
 
 @pytest.fixture
 def X():
-    return sp.random_array((23, 11), density=0.3, format="csr", random_state=0)
+    return sp.csr_array(sp.random(23, 11, 0.3, random_state=0))
 
 
 def test_an_epoch_visits_every_row_once(X):
@@ -53,7 +53,7 @@ def test_gathering_on_the_device_is_the_same_as_on_the_host(X, device):
 
 
 def test_the_product_is_chosen_by_density_for_training_only(X):
-    thin = sp.random_array((23, 400), density=0.01, format="csr", random_state=0)
+    thin = sp.csr_array(sp.random(23, 400, 0.01, random_state=0))
     assert RowBatches(X, "cpu", for_training=True).dense_product
     assert not RowBatches(thin, "cpu", for_training=True).dense_product
     assert not RowBatches(X, "cpu").dense_product
