@@ -20,6 +20,7 @@ from skorch.callbacks import Callback
 
 from skvae._inference import ModuleInference
 from skvae._training import (
+    BEST_WEIGHTS,
     RowBatches,
     TrainingState,
     VAENet,
@@ -40,7 +41,7 @@ from skvae.nn import (
 )
 
 # Streams of random numbers beside those of the net; see make_generator.
-INITIAL_WEIGHTS, VALIDATION_ROWS, EVALUATION = 3, 4, 5
+INITIAL_WEIGHTS, EVALUATION = 3, 4
 # batch_size="auto": so many rows, or a tenth of them where there are fewer.
 MAX_AUTO_BATCH_SIZE = 500
 
@@ -339,7 +340,7 @@ class BaseVAE(
         ]
         self.kl_curve_ = self.kl_curve_ + [e["train_kl"] for e in epochs]
         self.beta_curve_ = self.beta_curve_ + [e["beta"] for e in epochs]
-        stopping = dict(net.callbacks_).get("early_stopping")
+        stopping = dict(net.callbacks_).get(BEST_WEIGHTS)
         if stopping is not None and stopping.best_epoch_:
             earlier = getattr(self, "validation_scores_", [np.nan] * n_before)
             scores = [e["valid_score"] for e in epochs if "valid_score" in e]

@@ -60,11 +60,12 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         Logarithm of the posterior's variance before training. At 0, the choice of
         [1]_, a wide code starts out as noise, and a short training is spent on that.
 
-    beta : float or "auto", default=0.0005
+    beta : float or "auto", default=0.005
         Weight of the KL divergence once it is annealed. "auto" searches it as in
         section 2.2.2 of [1]_: one training anneals it from 0 to 1 under the eyes of a
-        validation set, a second has the value of the best epoch as its cap. The
-        larger the label smoothing, the smaller the best beta.
+        validation set, a second has the value of the best epoch as its cap. It is
+        meant for ``label_smoothing=0``: the more smoothing, the smaller the best beta,
+        and from 0 to 1 the search passes small values in its first steps.
 
     annealing : float or int, default=0.8
         How long the weight of the KL rises linearly to `beta`, moved on at each step:
@@ -240,7 +241,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         variational=True,
         tied_weights=True,
         initial_log_variance=-4.0,
-        beta=0.0005,
+        beta=0.005,
         annealing=0.8,
         dropout=0.35,
         hidden_dropout=0.0,

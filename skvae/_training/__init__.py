@@ -1,7 +1,7 @@
 """Batches, schedules, random state, and the skorch net that runs the epochs."""
 
 from skvae._training._batches import RowBatches
-from skvae._training._callbacks import make_callbacks
+from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
 from skvae._training._device import resolve_device
 from skvae._training._net import VAENet, train
 from skvae._training._random import draw_seed, make_generator
@@ -9,6 +9,7 @@ from skvae._training._schedules import annealed_beta, annealing_steps, cosine_fa
 from skvae._training._state import TrainingState, copy_to_cpu
 
 __all__ = [
+    "BEST_WEIGHTS",
     "RowBatches",
     "TrainingState",
     "VAENet",

@@ -6,6 +6,8 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler, PrintLog
 from skorch.utils import noop
 from tqdm.auto import tqdm
 
+BEST_WEIGHTS = "best_weights"  # name of the callback that keeps them
+
 
 class ValidationScore(Callback):
     """Record ``score_function()`` as "valid_score" after each epoch.
@@ -108,7 +110,7 @@ def make_callbacks(
         made.append(("print_log", PrintLog()))
     if validated:
         # Last, for it ends the loop before those behind it have seen the epoch.
-        made.append(("early_stopping", _keep_best(patience or n_epochs + 1, tol)))
+        made.append((BEST_WEIGHTS, _keep_best(patience or n_epochs + 1, tol)))
     return made
 
 

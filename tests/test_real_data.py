@@ -1,0 +1,46 @@
+"""What the defaults reach on MovieLens-1M; needs the folder with real data."""
+
+import pytest
+import scipy.sparse as sp
+
+from skvae import MultVAERecommender
+from skvae.metrics import make_ranking_scorer
+
+
+@pytest.fixture
+def split(data_home):
+    folder = data_home / "ml-1m-split"
+    if not folder.is_dir():
+        pytest.skip("no ml-1m-split in the folder with real data")
+    names = ("train", "test_in", "test_out")
+    return {name: sp.csr_array(sp.load_npz(folder / f"{name}.npz")) for name in names}
+
+
+@pytest.mark.slow
+def test_defaults_rank_movielens_1m_as_well_as_the_best_linear_models(split):
+    """NDCG@100 of the other packages' VAEs on this split is at most .474."""
+    model = MultVAERecommender(random_state=0).fit(split["train"])
+    scorer = make_ranking_scorer(("ndcg@100", "recall@20"))
+    scores = scorer(model, split["test_in"], split["test_out"])
+    assert scores["ndcg@100"] > 0.49
+    assert scores["recall@20"] > 0.42
+
+
+@pytest.mark.slow
+def test_settings_of_the_paper_learn_movielens_1m(split):
+    model = MultVAERecommender(
+        200,
+        hidden_layer_sizes=(600,),
+        tied_weights=False,
+        initial_log_variance=0,
+        beta=0.2,
+        dropout=0.5,
+        label_smoothing=0,
+        learning_rate_init=0.001,
+        lr_schedule=None,
+        batch_size=500,
+        max_iter=40,
+        random_state=0,
+    ).fit(split["train"])
+    scorer = make_ranking_scorer("ndcg@100")
+    assert scorer(model, split["test_in"], split["test_out"]) > 0.44
