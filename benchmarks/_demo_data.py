@@ -27,8 +27,8 @@ TITLE_NAMES = ("title", "name", "itemname", "productname", "movietitle")
 SEPARATORS = (",", "\t", ";", "|")
 FEWEST_USERS = 20
 GENERATED = {
-    "n_users": 4000,
-    "n_items": 1000,
+    "n_users": 3000,
+    "n_items": 600,
     "n_factors": 12,
     "n_interactions_per_user": 30,
     "taste_concentration": 0.05,
