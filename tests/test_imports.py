@@ -24,7 +24,7 @@ ALLOWED = {
     "_validation": set(),
 }
 SHARED = {"_base", "_inference", "_recommender"}
-ESTIMATORS = SHARED | {"_mult_vae"}
+ESTIMATORS = SHARED | {"_mult_vae", "_vae"}
 
 
 def part_of(path):
