@@ -4,49 +4,211 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    check_is_fitted,
-    check_non_negative,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from skvae._base import BaseVAE, _is_variational
-from skvae._training import column_means, column_variances, make_generator
-from skvae._validation import check_codes, check_float32_range
-from skvae.model_selection._sparse import canonical_csr
-from skvae.nn import (
-    VAE,
-    Bernoulli,
-    Gaussian,
-    Multinomial,
-    Poisson,
-    elbo,
-    kl_to_standard_normal,
-)
-
-LIKELIHOODS = {
-    "gaussian": Gaussian,
-    "bernoulli": Bernoulli,
-    "multinomial": Multinomial,
-    "poisson": Poisson,
-}
-# So many training rows say which latent dimensions are in use, and a KL below this
-# many nats says that one is not.
-MAX_KL_ROWS = 2000
-COLLAPSED_KL = 0.01
-VALIDATION_DRAWS = 16
-INITIAL_LOG_VARIANCE = 0.0
+from skvae._training import make_generator
+from skvae._vae_fit import COLLAPSED_KL, LIKELIHOODS, VAEFit
+from skvae._validation import check_codes
+from skvae.nn import Gaussian
 
 
-class VAETransformer(BaseVAE):
-    r"""DOCSTRING
+class VAETransformer(VAEFit):
+    r"""Reduce dimensions, estimate density and generate by a variational autoencoder.
+
+    An encoder turns a row x into a normal distribution over a few latent dimensions
+    z, a decoder turns z into a distribution of x, and both are trained to raise a
+    lower bound of log p(x) [1]_. `transform` gives the mean of the former,
+    `inverse_transform` that of the latter, `score_samples` the log-probability, and
+    `sample` new rows.
+
+    With ``variational=False`` it is an autoencoder, with `dropout` a denoising one.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Width of the latent code. Dimensions that the data does not need fall out of
+        use by themselves: see `component_kl_`.
+
+    likelihood : {"gaussian", "bernoulli", "multinomial", "poisson"}, \
+            default="gaussian"
+        Distribution of x given z. "gaussian" for real values such as standardised
+        features, and for pixels whose grey counts; "bernoulli" for zeros and ones or
+        values in [0, 1] (what is above 1 is clipped, with a warning); "poisson" for
+        counts; "multinomial" for counts of which only the shares in a row matter.
+
+    noise_variance : {"shared", "feature"} or float, default="shared"
+        Variance of the gaussian noise: one that is learned, as in probabilistic PCA,
+        one for each feature, as in factor analysis, or a fixed one in the squared
+        units of `X`. With "shared", features of large variance count for more, as in
+        PCA; with "feature" the units of the features do not matter.
+
+    hidden_layer_sizes : array-like of int, default=(128,)
+        Widths of the hidden layers of the encoder, in reverse those of the decoder.
+        () makes a linear model: with the gaussian likelihood, probabilistic PCA [2]_.
+
+    activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="relu"
+        Activation of the hidden layers; the code has none. Of tanh, silu and relu, the
+        last gave codes of digits from which a linear classifier read the most.
+
+    encoder, decoder : callable, default=None
+        Factories ``(n_in, n_out) -> torch.nn.Module`` of networks of your own, which
+        map float32 rows (n_rows, n_in) to (n_rows, n_out) and take the place of the
+        perceptrons. The encoder has ``n_out = 2 * n_components``: mean, then
+        log-variance (`n_components` for an autoencoder); the decoder gives the
+        parameters of the likelihood: means in standard units, log-odds, log-rates or
+        logits.
+
+    variational : bool, default=True
+        Whether the code is a distribution.
+
+    beta : float, default=1.0
+        Weight of the KL divergence once it is annealed. At 1 the loss is the bound.
+        There is no "auto": by the bound on validation rows, 1 is the best by nature.
+        Search it by what the codes are for.
+
+    annealing : float or int, default=0.25
+        How long the weight of the KL rises linearly to `beta`: a float is a fraction
+        of the planned `max_iter` epochs, an int a number of steps. Keeps dimensions
+        from collapsing before the decoder has found a use for them.
+
+    dropout : float, default=0.0
+        Probability with which an input of the encoder is dropped; in standard units
+        for the gaussian, where this puts the mean in its place.
+
+    hidden_dropout : float, default=0.0
+        Probability with which a hidden unit is dropped.
+
+    learning_rate_init : float, default=0.01
+        Learning rate of AdamW: high, for the schedule lets it fall.
+
+    lr_schedule : {"cosine", "plateau"}, skorch LRScheduler or None, default="cosine"
+        "cosine" lets the learning rate fall to zero over the planned `max_iter` epochs,
+        "plateau" halves it when the validation bound (without validation, the training
+        loss) has not improved for five epochs.
+
+    alpha : float, default=0.0
+        Decoupled weight decay of AdamW, on weights; not on biases or the noise.
+
+    batch_size : int or "auto", default="auto"
+        Rows in a step. "auto" takes 500, or a tenth of the rows where that is less.
+
+    max_iter : int, default=100
+        Number of epochs, and the plan that `annealing` and "cosine" refer to.
+
+    tol : float, default=0.0
+        What the validation bound must gain to count as better.
+
+    early_stopping : bool, default=False
+        Whether to hold out rows for validation, stop when the bound on them has not
+        improved by `tol` for `n_iter_no_change` epochs, and keep the weights of the
+        best epoch.
+
+    validation_fraction : float, default=0.1
+        Share of the rows held out by `early_stopping` if `fit` is given no `X_val`.
+
+    n_iter_no_change : int, default=10
+        Epochs without a better bound after which early stopping ends the fit.
+
+    refit : bool, default=False
+        Whether to train again on all rows for the number of epochs found best.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from where the fit before ended.
+
+    callbacks : list of skorch callbacks, default=None
+        Callbacks, or pairs of a name and a callback. They are cloned before use.
+
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" takes a CUDA device where there is one.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of rows, dropout and noise. With an int,
+        fits on one device with one number of threads give the same bits.
+
+    verbose : int, default=0
+        1 shows a progress bar, 2 a line for each epoch.
+
+    Attributes
+    ----------
+    component_kl_ : ndarray of shape (n_components,)
+        Mean KL divergence of each latent dimension, in nats, over up to 2000 training
+        rows. One near 0 is not in use. Not for autoencoders.
+
+    noise_variance_ : float or ndarray of shape (n_features_in_,)
+        Variance of the gaussian noise, in the squared units of `X`.
+
+    n_iter_ : int
+        Number of epochs done, over all warm starts and calls of `partial_fit`.
+
+    beta_ : float
+        The weight of the KL; 0 for an autoencoder.
+
+    loss_curve_, reconstruction_curve_, kl_curve_ : list of float
+        By epoch, means over the rows, in nats: the loss, its part that is negative
+        log-likelihood, and the KL divergence not weighted by beta.
+
+    beta_curve_ : list of float
+        Weight of the KL at the end of each epoch.
+
+    validation_scores_ : list of float
+        Mean bound of the validation rows after each epoch (of an autoencoder, their
+        log-likelihood). Only with validation, as are the next two.
+
+    best_validation_score_ : float
+        Greatest of them.
+
+    best_iter_ : int
+        Epoch whose weights were kept, counted from 1.
+
+    n_features_in_ : int
+        Number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` was a dataframe with columns of text.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : The linear case in closed form.
+    MultVAERecommender : The same for users and items.
+
+    Notes
+    -----
+    The loss of a row x, under one draw z from the posterior q, is
+
+    .. math:: -\log p(x | z) + \beta \, KL(q(z | x) \| N(0, I)),
+
+    equation 10 of [1]_. For the gaussian likelihood the network works on rows that are
+    centred and scaled, by one number, or feature by feature where the noise is: bounds
+    and log-probabilities are in the units of `X` all the same. It computes in float32,
+    so a spread under a millionth of the mean is lost.
+
+    References
+    ----------
+    .. [1] D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014,
+       https://arxiv.org/abs/1312.6114
+    .. [2] J. Lucas, G. Tucker, R. Grosse, M. Norouzi, "Don't Blame the ELBO! A Linear
+       VAE Perspective on Posterior Collapse", NeurIPS 2019,
+       https://arxiv.org/abs/1911.02469
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import VAETransformer
+    >>> X = load_digits().data / 16
+    >>> vae = VAETransformer(2, max_iter=10, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (1797, 2)
+    >>> vae.sample(3, random_state=0).shape
+    (3, 64)
+    >>> bool(vae.score(X) > vae.elbo(X).mean())
+    True
     """
 
     _parameter_constraints: dict = {
@@ -62,6 +224,7 @@ class VAETransformer(BaseVAE):
     }
     for _name in ("tied_weights", "initial_log_variance"):
         del _parameter_constraints[_name]
+    del _name
 
     def __init__(
         self,
@@ -70,7 +233,7 @@ class VAETransformer(BaseVAE):
         likelihood="gaussian",
         noise_variance="shared",
         hidden_layer_sizes=(128,),
-        activation="tanh",
+        activation="relu",
         encoder=None,
         decoder=None,
         variational=True,
@@ -78,7 +241,7 @@ class VAETransformer(BaseVAE):
         annealing=0.25,
         dropout=0.0,
         hidden_dropout=0.0,
-        learning_rate_init=0.003,
+        learning_rate_init=0.01,
         lr_schedule="cosine",
         alpha=0.0,
         batch_size="auto",
@@ -218,16 +381,14 @@ class VAETransformer(BaseVAE):
         z.normal_(generator=generator)
         samples = np.empty((n_samples, self.n_features_in_), dtype=np.float32)
         totals = self._draw_totals(n_samples, rng)
+        numpy_generator = np.random.default_rng(rng.randint(2**31 - 1))
         for rows, _, outputs in self._map_rows(z.cpu().numpy(), self._module.decode):
             if totals is None:
-                drawn = self._module.likelihood.sample(outputs, generator)
+                samples[rows] = self._module.likelihood.sample(outputs, generator).cpu()
             else:
-                row_totals = torch.from_numpy(totals[rows]).to(device)
-                places = self._module.likelihood.sample(outputs, row_totals, generator)
-                ones = outputs.new_ones(len(places[0]))
-                drawn = torch.zeros_like(outputs)
-                drawn.index_put_(places, ones, accumulate=True)
-            samples[rows] = drawn.cpu().numpy()
+                # Not one by one, as torch draws them: rows may have millions of counts.
+                shares = torch.softmax(outputs.double(), dim=1).cpu().numpy()
+                samples[rows] = numpy_generator.multinomial(totals[rows], shares)
         return samples
 
     @available_if(_is_variational)
@@ -257,155 +418,3 @@ class VAETransformer(BaseVAE):
         with torch.no_grad():
             variances = self._module.likelihood.noise_variances().cpu().numpy()
         return variances if len(variances) > 1 else float(variances[0])
-
-    # Training
-
-    def _check_rows(self, X, *, reset):
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset
-        )
-        check_float32_range(X)
-        if LIKELIHOODS[self.likelihood].non_negative:
-            check_non_negative(X, f"{type(self).__name__}({self.likelihood!r})")
-        if self.likelihood == "bernoulli" and X.max() > 1:
-            warnings.warn(
-                f"X goes up to {X.max():.6g}, but the likelihood is 'bernoulli': what "
-                "is above 1 is taken as 1. Scale X to [0, 1], as "
-                "sklearn.preprocessing.MinMaxScaler does, or choose another "
-                "likelihood.",
-                UserWarning,
-                stacklevel=4,
-            )
-            X = X.minimum(1.0) if sp.issparse(X) else np.minimum(X, 1.0)
-        if sp.issparse(X) or self.likelihood == "multinomial":
-            return canonical_csr(X)
-        return X
-
-    def _check_settings(self):
-        super()._check_settings()
-        for name in ("encoder", "decoder"):
-            if isinstance(getattr(self, name), torch.nn.Module):
-                raise ValueError(
-                    f"{name} is a torch.nn.Module, which a second fit would train on "
-                    "from where the first ended; pass a factory, such as "
-                    f"`{name}=lambda n_in, n_out: MyNetwork(n_in, n_out)`."
-                )
-
-    def _make_likelihood(self):
-        if self.likelihood == "gaussian":
-            return Gaussian(self.n_features_in_, self.noise_variance)
-        return LIKELIHOODS[self.likelihood]()
-
-    def _make_module(self, generator):
-        return VAE(
-            self.n_features_in_,
-            self.n_components,
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            activation=self.activation,
-            likelihood=self._make_likelihood(),
-            variational=self.variational,
-            input_dropout=self.dropout,
-            hidden_dropout=self.hidden_dropout,
-            normalize=self.likelihood == "multinomial",
-            tied_weights=False,
-            initial_log_variance=INITIAL_LOG_VARIANCE,
-            generator=generator,
-            code_activation="identity",
-            encoder=self.encoder,
-            decoder=self.decoder,
-        )
-
-    def _remember_rows(self, X):
-        if self.likelihood == "multinomial":
-            totals = np.rint(np.asarray(X.sum(axis=1)).ravel()).astype(np.int64)
-            self._row_totals = np.unique(totals, return_counts=True)
-
-    def _draw_totals(self, n_samples, rng):
-        """Numbers of counts of rows to draw; None where the likelihood needs none."""
-        if not isinstance(self._module.likelihood, Multinomial):
-            return None
-        values, frequencies = self._row_totals
-        return rng.choice(values, n_samples, p=frequencies / frequencies.sum())
-
-    def _run(self, X, n_epochs, validation=None, stop_early=False):
-        if self.n_iter_ == 0:
-            self._start_from(X)
-        try:
-            super()._run(X, n_epochs, validation, stop_early)
-        finally:
-            self._measure(X)
-
-    @torch.no_grad()
-    def _start_from(self, X):
-        """Let an untrained model give the means of the columns, whatever its code."""
-        if self._module.log_variance is not None:
-            self._module.log_variance.weight.zero_()
-        means = column_means(X)
-        if isinstance(self._module.likelihood, Gaussian):
-            variances = column_variances(X, means)
-            self._module.likelihood.start_from(means, variances)
-        elif self.decoder is None:
-            # As if one row more had half a count of everything: no mean is 0 or 1.
-            means = (X.shape[0] * means + 0.5) / (X.shape[0] + 1)
-            bias = self._module.decoder.layers[-1].bias
-            bias += torch.from_numpy(self._module.likelihood.first_bias(means)).to(bias)
-
-    def _measure(self, X):
-        """Take in the KL of each latent dimension, on some of the training rows."""
-        if not all(torch.isfinite(p).all() for p in self._module.parameters()):
-            raise ValueError(
-                "Training has diverged: weights of the network are not finite. Lower "
-                f"learning_rate_init (now {self.learning_rate_init}) or scale X."
-            )
-        if not self.variational:
-            vars(self).pop("component_kl_", None)
-            return
-        if X.shape[0] > MAX_KL_ROWS:
-            rng = np.random.RandomState(self._state.seed)
-            X = X[np.sort(rng.choice(X.shape[0], MAX_KL_ROWS, replace=False))]
-        kl = self._gather_rows(
-            X, lambda rows: kl_to_standard_normal(*self._module.posterior(rows))
-        )
-        self.component_kl_ = kl.mean(axis=0)
-
-    # Validation
-
-    def _split_validation(self, X, seed):
-        n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-        if n_val >= X.shape[0]:
-            raise ValueError(
-                f"No rows can be held out for validation: X has n_samples = "
-                f"{X.shape[0]} and validation_fraction={self.validation_fraction}. "
-                "Pass more data, X_val, or early_stopping=False."
-            )
-        order = np.random.RandomState(seed).permutation(X.shape[0])
-        return X[np.sort(order[n_val:])], X[np.sort(order[:n_val])], None
-
-    def _check_validation(self, X_val, y_val):
-        return self._check_rows(X_val, reset=False), None
-
-    def _validation_score(self, X_val, y_val):
-        """Mean bound on X_val; of a plain autoencoder, its mean log-likelihood."""
-        self._module.eval()  # layers of the user's own may behave otherwise in training
-        if self.variational:
-            bounds = self._average(elbo, X_val, VALIDATION_DRAWS)
-        else:
-            module = self._module
-            bounds = -self._gather_rows(
-                X_val,
-                lambda rows: module.likelihood.nll(
-                    module.decode(module.encode(rows)), rows
-                ),
-            )
-        return float(bounds.mean(dtype=np.float64))
-
-    @property
-    def _widest_layer(self):
-        return max(self.n_features_in_, self.n_components, *self.hidden_layer_sizes)
-
-    def __sklearn_tags__(self):
-        """Only the gaussian likelihood takes negative values."""
-        tags = super().__sklearn_tags__()
-        known = LIKELIHOODS.get(self.likelihood, Gaussian)
-        tags.input_tags.positive_only = known.non_negative
-        return tags

@@ -47,6 +47,13 @@ EXTRA_CHECKS = [
 ]
 
 
+# The data of scikit-learn's checks leaves [0, 1], and some is mere noise.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X goes up to:UserWarning"),
+    pytest.mark.filterwarnings("ignore:All n_components:UserWarning"),
+]
+
+
 @sk.parametrize_with_checks(ESTIMATORS)
 def test_sklearn_compatible(estimator, check):
     check(estimator)

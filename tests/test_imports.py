@@ -23,7 +23,7 @@ ALLOWED = {
     "utils": {"metrics", "datasets"},
     "_validation": set(),
 }
-SHARED = {"_base", "_inference", "_recommender"}
+SHARED = {"_base", "_inference", "_recommender", "_vae_fit"}
 ESTIMATORS = SHARED | {"_mult_vae", "_vae"}
 
 
