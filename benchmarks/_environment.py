@@ -33,7 +33,9 @@ def environment():
 def command():
     """Tell how the benchmark was called, without folders of this machine."""
     words = ["python", f"benchmarks/{Path(sys.argv[0]).name}"]
-    words += [word.rpartition(os.sep)[2] for word in sys.argv[1:]]
+    for word in sys.argv[1:]:
+        option, equals, value = word.rpartition("=")
+        words.append(f"{option}{equals}{Path(value).name}")
     return " ".join(words)
 
 

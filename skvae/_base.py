@@ -44,6 +44,8 @@ from skvae.nn import (
 INITIAL_WEIGHTS, EVALUATION = 3, 4
 # batch_size="auto": so many rows, or a tenth of them where there are fewer.
 MAX_AUTO_BATCH_SIZE = 500
+# Names of the parameters that weight decay leaves alone.
+NEVER_DECAYED = ("*bias*", "likelihood.*")
 
 
 def _is_variational(estimator):
@@ -247,7 +249,18 @@ class BaseVAE(
 
     def _start(self, seed):
         """Put a new module in place, with the curves of an untrained model."""
-        self._module = VAE(
+        module = self._make_module(make_generator(seed, INITIAL_WEIGHTS))
+        self._module = module.to(resolve_device(self.device))
+        self._state = TrainingState(seed)
+        self.n_iter_ = 0
+        self.loss_curve_, self.reconstruction_curve_ = [], []
+        self.kl_curve_, self.beta_curve_ = [], []
+        for name in ("validation_scores_", "best_validation_score_", "best_iter_"):
+            vars(self).pop(name, None)
+
+    def _make_module(self, generator):
+        """Make the module, with its initial weights from `generator`."""
+        return VAE(
             self.n_features_in_,
             self.n_components,
             hidden_layer_sizes=self.hidden_layer_sizes,
@@ -259,14 +272,8 @@ class BaseVAE(
             normalize=self._normalize,
             tied_weights=self.tied_weights,
             initial_log_variance=self.initial_log_variance,
-            generator=make_generator(seed, INITIAL_WEIGHTS),
-        ).to(resolve_device(self.device))
-        self._state = TrainingState(seed)
-        self.n_iter_ = 0
-        self.loss_curve_, self.reconstruction_curve_ = [], []
-        self.kl_curve_, self.beta_curve_ = [], []
-        for name in ("validation_scores_", "best_validation_score_", "best_iter_"):
-            vars(self).pop(name, None)
+            generator=generator,
+        )
 
     def _run(self, X, n_epochs, validation=None, stop_early=False):
         """Train for so many epochs and take in what was learned, interrupted or not."""
@@ -303,7 +310,9 @@ class BaseVAE(
             optimizer=torch.optim.AdamW,
             optimizer__fused=device.type in ("cpu", "cuda"),
             optimizer__weight_decay=self.alpha,
-            optimizer__param_groups=[("*bias*", {"weight_decay": 0.0})],
+            optimizer__param_groups=[
+                (pattern, {"weight_decay": 0.0}) for pattern in NEVER_DECAYED
+            ],
             lr=self.learning_rate_init,
             batch_size=batch_size,
             device=device,
@@ -412,7 +421,10 @@ class BaseVAE(
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
         n_draws = check_scalar(n_draws, "n_draws", Integral, min_val=1)
-        X = self._check_rows(X, reset=False)
+        return self._average(function, self._check_rows(X, reset=False), n_draws)
+
+    def _average(self, function, X, n_draws):
+        """Apply a function of `skvae.nn` to checked rows, on noise that stays."""
         generator = make_generator(self._state.seed, EVALUATION)
         noise = antithetic_noise(n_draws, self._module.n_components, generator)
         noise = noise.to(self._module_device)

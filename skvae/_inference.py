@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from skvae._training import RowBatches, copy_to_cpu, resolve_device
 from skvae.nn import SparseRows
 
-# Numbers in one (rows, features) tensor of inference.
+# Numbers in one tensor of inference.
 INFERENCE_BATCH_SIZE = 2**22
 # Kernels for whole vectors treat the tail rows of a batch differently: every batch of
 # inference is filled up with empty rows, so that a row's place changes no bit.
@@ -28,9 +28,14 @@ class ModuleInference:
     def _map_rows(self, X, function):
         """Yield (slice, batch, function(batch)) over all rows, without noise."""
         batches = RowBatches(X, self._module_device)
-        for rows, batch in batches.in_order(_inference_rows(self.n_features_in_)):
+        for rows, batch in batches.in_order(_inference_rows(self._widest_layer)):
             result = function(_pad_rows(batch))
             yield rows, batch, result[: rows.stop - rows.start]
+
+    @property
+    def _widest_layer(self):
+        """Width of the widest tensor of inference, which bounds the rows of a batch."""
+        return self.n_features_in_
 
     @property
     def _module_device(self):
@@ -59,9 +64,9 @@ class ModuleInference:
             self._module.to(device)
 
 
-def _inference_rows(n_features):
+def _inference_rows(width):
     """Rows in a batch of inference: a multiple of `ROW_MULTIPLE`, at least one."""
-    rows = INFERENCE_BATCH_SIZE // n_features // ROW_MULTIPLE
+    rows = INFERENCE_BATCH_SIZE // width // ROW_MULTIPLE
     return max(rows, 1) * ROW_MULTIPLE
 
 

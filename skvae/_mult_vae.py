@@ -9,15 +9,12 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    check_array,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from skvae._base import BaseVAE, _is_variational
 from skvae._recommender import RecommenderMixin
 from skvae._training import make_generator
-from skvae._validation import check_float32_range
+from skvae._validation import check_codes
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
 from skvae.nn import Multinomial
@@ -341,14 +338,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             What `decision_function` gives for users with these codes.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=(np.float32, np.float64), input_name="Z")
-        check_float32_range(Z, "Z")
-        n_components = self._module.n_components
-        if Z.shape[1] != n_components:
-            raise ValueError(
-                f"Z has {Z.shape[1]} columns but the model has {n_components} latent "
-                "dimensions; pass what transform returns."
-            )
+        Z = check_codes(Z, self._module.n_components)
         return self._gather_rows(Z, self._module.decode)
 
     def _iter_scores(self, X):

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils import check_array
 
 FLOAT32_MAX = np.finfo(np.float32).max
 
@@ -19,6 +20,18 @@ def check_float32_range(X, name="X"):
             f"{name} holds a value of magnitude {largest:.3g}, beyond the range of "
             f"float32 ({FLOAT32_MAX:.3g}) in which the model computes; scale {name}."
         )
+
+
+def check_codes(Z, n_components):
+    """Check latent codes of shape (n_rows, n_components), as `transform` gives them."""
+    Z = check_array(Z, dtype=(np.float32, np.float64), input_name="Z")
+    check_float32_range(Z, "Z")
+    if Z.shape[1] != n_components:
+        raise ValueError(
+            f"Z has {Z.shape[1]} columns but the model has {n_components} latent "
+            "dimensions; pass what transform returns."
+        )
+    return Z
 
 
 @contextmanager

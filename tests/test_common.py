@@ -1,18 +1,33 @@
 """scikit-learn's checks, those that it leaves out, and the recommender contract."""
 
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.utils import estimator_checks as sk
 
-from skvae import MultVAERecommender
+from skvae import MultVAERecommender, VAETransformer
 from skvae.utils.estimator_checks import parametrize_with_recommender_checks
 
 SMALL = {"n_components": 4, "batch_size": 20, "max_iter": 5}
+
+
+def linear_network(n_in, n_out):
+    return torch.nn.Linear(n_in, n_out)
+
+
 ESTIMATORS = [
     MultVAERecommender(**SMALL),
     MultVAERecommender(**SMALL, hidden_layer_sizes=(7,), tied_weights=False),
     MultVAERecommender(**SMALL, variational=False, hidden_dropout=0.2),
     MultVAERecommender(**SMALL, early_stopping=True, refit=True, beta="auto"),
+    VAETransformer(**SMALL),
+    VAETransformer(**SMALL, noise_variance="feature", hidden_layer_sizes=()),
+    VAETransformer(**SMALL, noise_variance=0.5, early_stopping=True, refit=True),
+    VAETransformer(**SMALL, likelihood="bernoulli"),
+    VAETransformer(**SMALL, likelihood="multinomial"),
+    VAETransformer(**SMALL, likelihood="poisson"),
+    VAETransformer(**SMALL, variational=False, dropout=0.2, hidden_dropout=0.2),
+    VAETransformer(**SMALL, encoder=linear_network, decoder=linear_network),
 ]
 LEARNS_A_TOY = {"n_components": 8, "learning_rate_init": 0.01}
 
@@ -29,6 +44,13 @@ EXTRA_CHECKS = [
     sk.check_get_feature_names_out_error,
     sk.check_dataframe_column_names_consistency,
     sk.check_inplace_ensure_writeable,
+]
+
+
+# The data of scikit-learn's checks leaves [0, 1], and some is mere noise.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X goes up to:UserWarning"),
+    pytest.mark.filterwarnings("ignore:All n_components:UserWarning"),
 ]
 
 

@@ -3,6 +3,7 @@
 from skvae._training._batches import RowBatches
 from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
 from skvae._training._device import resolve_device
+from skvae._training._moments import column_means, column_variances
 from skvae._training._net import VAENet, train
 from skvae._training._random import draw_seed, make_generator
 from skvae._training._schedules import annealed_beta, annealing_steps, cosine_factor
@@ -15,6 +16,8 @@ __all__ = [
     "VAENet",
     "annealed_beta",
     "annealing_steps",
+    "column_means",
+    "column_variances",
     "copy_to_cpu",
     "cosine_factor",
     "draw_seed",

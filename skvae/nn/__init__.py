@@ -2,7 +2,8 @@
 
 from skvae.nn._bounds import antithetic_noise, elbo, importance_weighted_log_prob
 from skvae.nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
-from skvae.nn._likelihoods import Multinomial
+from skvae.nn._likelihoods import Bernoulli, Gaussian, Multinomial, Poisson
+from skvae.nn._own_network import OwnNetwork
 from skvae.nn._sparse_rows import SparseRows
 from skvae.nn._vae import VAE, kl_to_standard_normal
 
@@ -10,8 +11,12 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "VAE",
+    "Bernoulli",
+    "Gaussian",
     "Linear",
     "Multinomial",
+    "OwnNetwork",
+    "Poisson",
     "SparseRows",
     "TiedMLP",
     "antithetic_noise",

@@ -1,8 +1,22 @@
 """Likelihoods p(x given z): what the decoder's outputs mean."""
 
+import math
+
+import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from skvae.nn._sparse_rows import SparseRows
+
+# In standard units, where all features together have the variance 1: what the noise
+# starts from, and what it cannot fall under, lest it vanish where X has no noise.
+INITIAL_LOG_NOISE = -1.0
+MIN_NOISE_VARIANCE = 1e-6
+NOISE_GAIN = 4.0
+# Keep squares and sums finite in float32 for rows far from all that was seen.
+MAX_ABS_STANDARDIZED = 1e9
+MAX_LOG_RATE = 60.0
 
 
 class Multinomial:
@@ -16,8 +30,18 @@ class Multinomial:
         `log_prob` knows nothing of it.
     """
 
+    non_negative = True
+
     def __init__(self, label_smoothing=0.0):
         self.label_smoothing = label_smoothing
+
+    def first_bias(self, mean):
+        """Outputs that give features of these means: array of shape (n_columns,)."""
+        return np.log(mean / mean.mean())
+
+    def prepare(self, rows):
+        """What the encoder sees: the rows as they are."""
+        return rows
 
     def nll(self, logits, rows):
         """Negative log-likelihood of each row, without the multinomial coefficient.
@@ -106,3 +130,170 @@ class _MultinomialNLL(torch.autograd.Function):
         observed = (1.0 - smoothing) * rows.values * grad_output[rows.row_index]
         grad.view(-1)[rows.flat_index] -= observed
         return grad, None, None
+
+
+class Gaussian(nn.Module):
+    """Real values with normal noise around the decoder's outputs.
+
+    The network works in standard units, ``(x - location) / scale``, so that it meets
+    the same data whatever the units of X; log-probabilities, means and samples are in
+    those of X.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the data.
+    noise_variance : {"shared", "feature"} or float
+        Whether one variance is learned for all features, one for each, or which
+        variance, in the squared units of X, all have.
+    """
+
+    non_negative = False
+
+    def __init__(self, n_features, noise_variance="shared"):
+        super().__init__()
+        self.noise_variance = noise_variance
+        n_variances = n_features if noise_variance == "feature" else 1
+        self.register_buffer("location", torch.zeros(n_features))
+        # One scale for all where the noise is shared: its variance means the same in
+        # every feature.
+        self.register_buffer("scale", torch.ones(n_variances))
+        log_noise = torch.full((n_variances,), INITIAL_LOG_NOISE / NOISE_GAIN)
+        if isinstance(noise_variance, str):
+            self.log_noise = nn.Parameter(log_noise)  # no "weight": it never decays
+        else:
+            self.register_buffer("log_noise", log_noise)
+
+    @torch.no_grad()
+    def start_from(self, mean, variance):
+        """Take the units from the columns' means and variances, float64 arrays.
+
+        A feature that does not vary, as far as float32 can see, keeps the unit scale.
+        """
+        if self.scale.shape[0] == 1:
+            variance = variance.mean(keepdims=True)
+        std = np.sqrt(variance)
+        std[std < np.finfo(np.float32).tiny * 2**23] = 1.0
+        self.location.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(std))
+        if not isinstance(self.noise_variance, str):
+            fixed = np.log(self.noise_variance) - 2 * np.log(std)
+            self.log_noise.copy_(torch.from_numpy(fixed / NOISE_GAIN))
+
+    def prepare(self, rows):
+        """Rows in standard units, as a tensor: what the encoder sees."""
+        standard = (as_dense(rows) - self.location) / self.scale
+        return standard.clamp(-MAX_ABS_STANDARDIZED, MAX_ABS_STANDARDIZED)
+
+    def log_variance(self):
+        """Logarithm of the noise variance in standard units: shape (1,) or (n,)."""
+        log_noise = NOISE_GAIN * self.log_noise
+        if not isinstance(self.noise_variance, str):
+            return log_noise
+        floor = log_noise.new_tensor(math.log(MIN_NOISE_VARIANCE))
+        return torch.logaddexp(log_noise, floor)
+
+    def noise_variances(self):
+        """Noise variance in the squared units of X: shape (1,) or (n_features,)."""
+        return self.log_variance().exp() * self.scale.square()
+
+    def nll(self, outputs, rows):
+        """Negative log-likelihood of each row: shape (n_rows,)."""
+        return -self.log_prob(outputs, rows)
+
+    def log_prob(self, outputs, rows):
+        """Log-density of each row: shape (n_rows,).
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_rows, n_features)
+            Outputs of the decoder, in standard units.
+        rows : SparseRows or Tensor of shape (n_rows, n_features)
+            Data, in the units of X.
+        """
+        log_variance = self.log_variance()
+        squares = (self.prepare(rows) - outputs).square()
+        constants = log_variance + 2 * self.scale.log() + math.log(2 * math.pi)
+        constant = constants.expand(outputs.shape[1]).sum()
+        return -0.5 * ((squares * torch.exp(-log_variance)).sum(dim=1) + constant)
+
+    def mean(self, outputs):
+        """Mean of each feature, in the units of X: (n_rows, n_features)."""
+        return self.location + self.scale * outputs
+
+    def sample(self, outputs, generator):
+        """Draw one row around each row of outputs: (n_rows, n_features)."""
+        noise = torch.empty_like(outputs).normal_(generator=generator)
+        return self.mean(outputs + torch.exp(0.5 * self.log_variance()) * noise)
+
+
+class Bernoulli:
+    """Values in [0, 1], one coin for each feature; the outputs are its log-odds.
+
+    A value between 0 and 1 counts as the share of ones: the cross-entropy, which is a
+    log-probability only where all values are 0 or 1.
+    """
+
+    non_negative = True
+
+    def first_bias(self, mean):
+        """Outputs that give features of these means: array of shape (n_features,)."""
+        return np.log(mean) - np.log1p(-mean)
+
+    def prepare(self, rows):
+        """What the encoder sees: the rows as they are."""
+        return rows
+
+    def nll(self, logits, rows):
+        """Negative log-likelihood of each row: shape (n_rows,)."""
+        return -self.log_prob(logits, rows)
+
+    def log_prob(self, logits, rows):
+        """Log-probability of each row of logits (n_rows, n_features): (n_rows,)."""
+        return (as_dense(rows) * logits - F.softplus(logits)).sum(dim=1)
+
+    def mean(self, logits):
+        """Probability of a one: (n_rows, n_features)."""
+        return torch.sigmoid(logits)
+
+    def sample(self, logits, generator):
+        """Draw zeros and ones: (n_rows, n_features)."""
+        return torch.bernoulli(self.mean(logits), generator=generator)
+
+
+class Poisson:
+    """Counts, independent given z; the outputs are the logarithms of the rates."""
+
+    non_negative = True
+
+    def first_bias(self, mean):
+        """Outputs that give features of these means: array of shape (n_features,)."""
+        return np.log(mean)
+
+    def prepare(self, rows):
+        """What the encoder sees: log(1 + x), for counts differ by orders."""
+        if isinstance(rows, SparseRows):
+            return rows.with_values(torch.log1p(rows.values))
+        return torch.log1p(rows)
+
+    def nll(self, log_rates, rows):
+        """Negative log-likelihood of each row: shape (n_rows,)."""
+        return -self.log_prob(log_rates, rows)
+
+    def log_prob(self, log_rates, rows):
+        """Log-probability of each row of outputs (n_rows, n_features): (n_rows,)."""
+        x, log_rates = as_dense(rows), log_rates.clamp(max=MAX_LOG_RATE)
+        return (x * log_rates - log_rates.exp() - torch.lgamma(x + 1)).sum(dim=1)
+
+    def mean(self, log_rates):
+        """Rate of each feature: (n_rows, n_features)."""
+        return log_rates.clamp(max=MAX_LOG_RATE).exp()
+
+    def sample(self, log_rates, generator):
+        """Draw counts: (n_rows, n_features)."""
+        return torch.poisson(self.mean(log_rates), generator=generator)
+
+
+def as_dense(rows):
+    """Rows as a tensor of shape (n_rows, n_columns)."""
+    return rows.dense if isinstance(rows, SparseRows) else rows

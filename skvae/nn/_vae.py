@@ -5,6 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from skvae.nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
+from skvae.nn._likelihoods import as_dense
+from skvae.nn._own_network import OwnNetwork
 from skvae.nn._sparse_rows import SparseRows
 
 # Keeps variances and their inverses finite in float32 however far the encoder is
@@ -47,7 +49,7 @@ class VAE(nn.Module):
     activation : str
         Key of `ACTIVATIONS`.
     likelihood : object
-        With `nll(outputs, rows)`; see `skvae.nn._likelihoods`.
+        With `prepare(rows)` and `nll(outputs, rows)`; see `skvae.nn._likelihoods`.
     variational : bool
         Whether the code is a distribution. If not, it is a plain hidden layer, with
         the activation applied.
@@ -62,6 +64,12 @@ class VAE(nn.Module):
         Bias of the posterior's log-variance before training.
     generator : torch.Generator
         Draws the initial weights, on the CPU.
+    code_activation : str or None, default=None
+        Key of `ACTIVATIONS` for the code that is no distribution; None for
+        `activation`.
+    encoder, decoder : callable or None, default=None
+        Factories of networks to take the place of the perceptrons; see `OwnNetwork`.
+        That of the encoder gives the mean and, beside it, the log-variance.
     """
 
     def __init__(
@@ -79,6 +87,9 @@ class VAE(nn.Module):
         tied_weights,
         initial_log_variance,
         generator,
+        code_activation=None,
+        encoder=None,
+        decoder=None,
     ):
         super().__init__()
         sizes = (n_features, *hidden_layer_sizes, n_components)
@@ -87,18 +98,28 @@ class VAE(nn.Module):
             "dropout": hidden_dropout,
             "generator": generator,
         }
-        self.encoder = MLP(sizes, **options)  # its output is the mean
         self.log_variance = None
-        if variational:
+        if encoder is not None:
+            n_out = (1 + variational) * n_components
+            self.encoder = OwnNetwork(
+                encoder, n_features, n_out, name="encoder", generator=generator
+            )
+        else:
+            self.encoder = MLP(sizes, **options)  # its output is the mean
+        if variational and encoder is None:
             self.log_variance = Linear(sizes[-2], n_components, generator)
             with torch.no_grad():
                 self.log_variance.bias += initial_log_variance
-        if tied_weights:
+        if decoder is not None:
+            self.decoder = OwnNetwork(
+                decoder, n_components, n_features, name="decoder", generator=generator
+            )
+        elif tied_weights:
             self.decoder = TiedMLP(self.encoder.layers, **options)
         else:
             self.decoder = MLP(sizes[::-1], **options)
         self.n_components = n_components
-        self.activation = activation
+        self.code_activation = code_activation or activation
         self.likelihood = likelihood
         self.variational = variational
         self.input_dropout = input_dropout
@@ -110,12 +131,10 @@ class VAE(nn.Module):
 
         The log-variance is None for a plain autoencoder, whose code is the mean.
         """
-        hidden = self.encoder.hidden(self._prepare(x, generator), generator)
-        mean = self.encoder.output(hidden)
+        mean, log_variance = self._encode(self._prepare(x, generator), generator)
         if not self.variational:
-            code = ACTIVATIONS[self.activation](mean)
+            code = ACTIVATIONS[self.code_activation](mean)
             return dropout(code, self.hidden_dropout, generator), None
-        log_variance = self.log_variance(hidden)
         return mean, log_variance.clamp(-MAX_ABS_LOG_VARIANCE, MAX_ABS_LOG_VARIANCE)
 
     def encode(self, x):
@@ -150,7 +169,16 @@ class VAE(nn.Module):
             kl = kl_to_standard_normal(mean, log_variance).sum(dim=1)
         return self.likelihood.nll(self.decode(z, generator), x), kl
 
+    def _encode(self, x, generator):
+        if isinstance(self.encoder, OwnNetwork):
+            outputs = self.encoder(as_dense(x), generator)
+            return outputs.chunk(2, dim=1) if self.variational else (outputs, None)
+        hidden = self.encoder.hidden(x, generator)
+        log_variance = self.log_variance(hidden) if self.variational else None
+        return self.encoder.output(hidden), log_variance
+
     def _prepare(self, x, generator):
+        x = self.likelihood.prepare(x)
         if isinstance(x, SparseRows):
             x = x.l2_normalized() if self.normalize else x
             return x.with_values(dropout(x.values, self.input_dropout, generator))

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from torch import distributions
 from torch.distributions import Multinomial as TorchMultinomial
 
-from skvae.nn import Multinomial, SparseRows
+from skvae.nn import Bernoulli, Gaussian, Multinomial, Poisson, SparseRows
 
 
 @pytest.fixture
@@ -86,3 +87,91 @@ def test_samples_have_the_totals_and_the_mean_asked_for(logits):
     p = torch.softmax(logits[4], dim=0)
     standard_error = (p * (1 - p) / 20000).sqrt()
     assert ((counts[4] / 20000 - p).abs() < 5 * standard_error).all()
+
+
+# The likelihoods of independent features
+
+
+def gaussian(noise_variance="shared", n_features=8):
+    """In units far from the standard ones."""
+    rng = np.random.default_rng(1)
+    likelihood = Gaussian(n_features, noise_variance).double()
+    likelihood.start_from(rng.normal(5, 3, n_features), rng.uniform(1, 9, n_features))
+    return likelihood
+
+
+def torch_counterpart(likelihood, outputs):
+    """The same distribution of x given z by torch.distributions."""
+    if isinstance(likelihood, Gaussian):
+        std = likelihood.noise_variances().sqrt()
+        return distributions.Normal(likelihood.mean(outputs), std)
+    if isinstance(likelihood, Bernoulli):
+        return distributions.Bernoulli(logits=outputs)
+    return distributions.Poisson(outputs.exp())
+
+
+INDEPENDENT = [
+    gaussian(),
+    gaussian("feature"),
+    gaussian(0.7),
+    Bernoulli(),
+    Poisson(),
+]
+
+
+def within_range(likelihood, rows):
+    if isinstance(likelihood, Bernoulli):
+        return rows.with_values((rows.values > 0).double())
+    return rows
+
+
+@pytest.mark.parametrize("likelihood", INDEPENDENT)
+@pytest.mark.parametrize("dense", [False, True])
+def test_log_prob_of_features_is_that_of_torch(rows, logits, likelihood, dense):
+    rows = within_range(likelihood, rows)
+    expected = torch_counterpart(likelihood, logits).log_prob(rows.dense).sum(dim=1)
+    found = likelihood.log_prob(logits, rows.dense if dense else rows)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(likelihood.nll(logits, rows), -expected)
+
+
+@pytest.mark.parametrize("likelihood", INDEPENDENT)
+def test_samples_have_mean_and_variance_of_torch(logits, likelihood):
+    outputs = logits[:1].expand(20_000, -1)
+    expected = torch_counterpart(likelihood, outputs[:1])
+    torch.testing.assert_close(likelihood.mean(outputs[:1]), expected.mean)
+    draws = likelihood.sample(outputs, torch.Generator().manual_seed(0))
+    standard_error = expected.stddev[0] / 20_000**0.5
+    assert ((draws.mean(dim=0) - expected.mean[0]).abs() < 5 * standard_error).all()
+    torch.testing.assert_close(
+        draws.var(dim=0), expected.variance[0], rtol=0.1, atol=0.01
+    )
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Poisson(), Multinomial()])
+def test_first_bias_gives_the_means_of_the_columns(likelihood):
+    means = np.array([0.1, 0.5, 0.7])
+    found = likelihood.mean(torch.from_numpy(likelihood.first_bias(means))[None])[0]
+    share = means.sum() if isinstance(likelihood, Multinomial) else 1.0
+    np.testing.assert_allclose(found, means / share)
+
+
+def test_fixed_noise_variance_is_in_the_units_of_the_data():
+    torch.testing.assert_close(
+        gaussian(0.7).noise_variances(), torch.tensor([0.7], dtype=torch.float64)
+    )
+    assert not list(gaussian(0.7).parameters())
+
+
+def test_gaussian_of_constant_columns_is_finite():
+    likelihood = Gaussian(3, "feature")
+    likelihood.start_from(np.array([0.0, 1e6, 2.0]), np.array([0.0, 0.0, 1e-90]))
+    x = torch.tensor([[0.0, 1e6, 2.0]])
+    assert torch.isfinite(likelihood.log_prob(torch.zeros(1, 3), x)).all()
+
+
+def test_noise_variance_has_a_floor():
+    likelihood = Gaussian(3)
+    with torch.no_grad():
+        likelihood.log_noise.fill_(-1e4)
+    torch.testing.assert_close(likelihood.noise_variances(), torch.tensor([1e-6]))
