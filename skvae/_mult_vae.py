@@ -35,7 +35,8 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
     Parameters
     ----------
     n_components : int, default=600
-        Width of the latent code.
+        Width of the latent code. The first thing to tune, with `max_iter`: where users
+        have few interactions, a narrower code or fewer epochs overfit less.
 
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers of the encoder, in reverse those of the decoder.
@@ -60,9 +61,10 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
     beta : float or "auto", default=0.005
         Weight of the KL divergence once it is annealed. "auto" searches it as in
         section 2.2.2 of [1]_: one training anneals it from 0 to 1 under the eyes of a
-        validation set, a second has the value of the best epoch as its cap. It is
-        meant for ``label_smoothing=0``: the more smoothing, the smaller the best beta,
-        and from 0 to 1 the search passes small values in its first steps.
+        validation set, a second has the value of the best epoch as its cap. Label
+        smoothing makes the likelihood flat, so that beta must be small beside it: with
+        the default smoothing a beta of .02 and more lets the posterior collapse, and
+        the .2 of [1]_, as the search from 0 to 1, goes with ``label_smoothing=0``.
 
     annealing : float or int, default=0.8
         How long the weight of the KL rises linearly to `beta`, moved on at each step:

@@ -308,12 +308,23 @@ def _weights(ratings, values, min_rating, n_read):
 
 
 def _nothing_left(counts, min_user_items, min_item_users):
+    """Say which of the filters that were at work dropped how much."""
+    dropped = []
+    if counts["n_below_min_rating"]:
+        dropped.append(f"min_rating dropped {counts['n_below_min_rating']} rows")
+    if counts["n_unknown_interactions"]:
+        dropped.append(
+            f"{counts['n_unknown_interactions']} are of items not in item_ids (check "
+            "that these are of this data)"
+        )
+    if counts["n_filtered"]:
+        dropped.append(
+            f"min_user_items={min_user_items} with min_item_users={min_item_users} "
+            f"dropped {counts['n_filtered']} pairs"
+        )
     return (
-        f"No interactions are left of {counts['n_read']} rows: min_rating dropped "
-        f"{counts['n_below_min_rating']}, {counts['n_unknown_interactions']} are of "
-        f"items not in item_ids, and min_user_items={min_user_items} with "
-        f"min_item_users={min_item_users} dropped {counts['n_filtered']} pairs. Lower "
-        "the minimum that drops most, or check that item_ids are of this data."
+        f"No interactions are left of {counts['n_read']} rows: {'; '.join(dropped)}. "
+        "Lower the minimum that drops most."
     )
 
 
