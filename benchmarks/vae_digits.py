@@ -4,8 +4,8 @@
 
 Repeated 5-fold cross-validation on the same folds for all; the differences are taken
 fold by fold. The VAE has its defaults but for beta, 0.3 rather than 1, which was the
-better of the two on the first five folds; the autoencoder has all of them. Times are ratios to PCA's. pythae's VAE stands in the table too where
-pythae is installed.
+better of the two on the first five folds; the autoencoder has all of them. Times are
+ratios to PCA's. pythae's VAE stands in the table too where pythae is installed.
 """
 
 import argparse
