@@ -49,7 +49,7 @@ class VAETransformer(VAEFit):
         units of `X`. With "shared", features of large variance count for more, as in
         PCA; with "feature" the units of the features do not matter.
 
-    hidden_layer_sizes : array-like of int, default=(128,)
+    hidden_layer_sizes : array-like of int, default=(256,)
         Widths of the hidden layers of the encoder, in reverse those of the decoder.
         () makes a linear model: with the gaussian likelihood, probabilistic PCA [2]_.
 
@@ -71,7 +71,8 @@ class VAETransformer(VAEFit):
     beta : float, default=1.0
         Weight of the KL divergence once it is annealed. At 1 the loss is the bound.
         There is no "auto": by the bound on validation rows, 1 is the best by nature.
-        Search it by what the codes are for.
+        Search it by what the codes are for: where a classifier reads them, less than
+        1 may be better (0.3 for digits).
 
     annealing : float or int, default=0.25
         How long the weight of the KL rises linearly to `beta`: a float is a fraction
@@ -232,7 +233,7 @@ class VAETransformer(VAEFit):
         *,
         likelihood="gaussian",
         noise_variance="shared",
-        hidden_layer_sizes=(128,),
+        hidden_layer_sizes=(256,),
         activation="relu",
         encoder=None,
         decoder=None,
