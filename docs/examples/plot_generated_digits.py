@@ -36,11 +36,12 @@ print("KL of the latent dimensions:", vae.component_kl_.round(2))
 
 
 def show(images, n_columns):
-    """Show images row by row in a grid."""
+    """Show images of 8 x 8 pixels row by row in a grid, with a margin around each."""
     n_rows = len(images) // n_columns
-    grid = images.reshape(n_rows, n_columns, 8, 8).swapaxes(1, 2)
+    framed = np.pad(images.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
+    grid = framed.reshape(n_rows, n_columns, 10, 10).swapaxes(1, 2)
     fig, ax = plt.subplots(figsize=(0.6 * n_columns, 0.6 * n_rows))
-    ax.imshow(grid.reshape(8 * n_rows, 8 * n_columns), cmap="gray_r", vmin=0, vmax=1)
+    ax.imshow(grid.reshape(10 * n_rows, 10 * n_columns), cmap="gray_r", vmin=0, vmax=1)
     ax.set_axis_off()
     fig.tight_layout()
 
