@@ -63,8 +63,8 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         section 2.2.2 of [1]_: one training anneals it from 0 to 1 under the eyes of a
         validation set, a second has the value of the best epoch as its cap. Label
         smoothing makes the likelihood flat, so that beta must be small beside it: with
-        the default smoothing a beta of .02 and more lets the posterior collapse, and
-        the .2 of [1]_, as the search from 0 to 1, goes with ``label_smoothing=0``.
+        the default smoothing .02 ranks worse and .2 lets the posterior collapse. The
+        .2 of [1]_, and the search from 0 to 1, go with ``label_smoothing=0``.
 
     annealing : float or int, default=0.8
         How long the weight of the KL rises linearly to `beta`, moved on at each step:
