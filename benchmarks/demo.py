@@ -131,6 +131,10 @@ def run(data, *, max_users=0, grid=None):
     say(f"item-kNN was searched on the same users: {said(knn, KNN_GRID)}.")
     if data.preferences is not None:
         say("No model can rank better than by the preferences that made the data.")
+        say(
+            "These generated data were chosen to suit Mult-VAE; on others the two may "
+            "be level. Try your own."
+        )
 
     heading("5. What three test users are recommended")
     show_users(best, data.item_names, fold_in, held_out)
