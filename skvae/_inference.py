@@ -1,5 +1,7 @@
 """Inference with a torch module by batches of rows, and the module in a pickle."""
 
+from itertools import chain
+
 import torch
 from torch.nn import functional as F
 
@@ -39,7 +41,7 @@ class ModuleInference:
 
     @property
     def _module_device(self):
-        return next(self._module.parameters()).device
+        return next(chain(self._module.parameters(), self._module.buffers())).device
 
     def __sklearn_is_fitted__(self):
         """A module stands: after fit, partial_fit, or an interrupted fit."""

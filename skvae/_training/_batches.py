@@ -88,6 +88,15 @@ class RowBatches:
         return tensor.to(self.device)
 
 
+class IndexedBatches(RowBatches):
+    """Batches of rows, each with the places of its rows in the matrix."""
+
+    def take(self, rows):
+        """Return (batch, index): the rows, and an int64 tensor that says which."""
+        index = np.arange(len(self))[rows]
+        return super().take(rows), self._send(index)
+
+
 class _ResidentCSR:
     """A CSR in device memory whose rows are gathered there.
 
