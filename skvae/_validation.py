@@ -1,10 +1,12 @@
 """Checks beyond those of scikit-learn, and what a failed fit leaves behind."""
 
 from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
+from skorch.callbacks import Callback
 
 FLOAT32_MAX = np.finfo(np.float32).max
 
@@ -32,6 +34,26 @@ def check_codes(Z, n_components):
             "dimensions; pass what transform returns."
         )
     return Z
+
+
+def check_layer_sizes(sizes):
+    """Raise unless `hidden_layer_sizes` holds widths of layers."""
+    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
+            "width for each hidden layer of the encoder, () for none."
+        )
+
+
+def check_callbacks(callbacks):
+    """Raise unless `callbacks` holds skorch callbacks, with names or without."""
+    for callback in callbacks or ():
+        named = isinstance(callback, tuple) and len(callback) == 2
+        if not isinstance(callback[1] if named else callback, Callback):
+            raise ValueError(
+                f"callbacks holds {callback!r}; pass skorch callbacks or pairs of "
+                "a name and a callback."
+            )
 
 
 @contextmanager

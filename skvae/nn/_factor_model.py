@@ -23,7 +23,14 @@ class FactorModel(nn.Module):
     """
 
     def __init__(
-        self, n_users, n_items, n_components, *, content=None, lambda_r=1.0, lambda_v=1.0
+        self,
+        n_users,
+        n_items,
+        n_components,
+        *,
+        content=None,
+        lambda_r=1.0,
+        lambda_v=1.0,
     ):
         super().__init__()
         self.content = content

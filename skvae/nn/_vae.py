@@ -118,6 +118,7 @@ class VAE(nn.Module):
             self.decoder = TiedMLP(self.encoder.layers, **options)
         else:
             self.decoder = MLP(sizes[::-1], **options)
+        self.n_features = n_features
         self.n_components = n_components
         self.code_activation = code_activation or activation
         self.likelihood = likelihood
