@@ -507,9 +507,9 @@ class CollaborativeVAE(
         )
         if held_out.nnz == 0:
             raise ValueError(
-                "No interactions can be held out for validation: no user has two, with "
-                f"n_samples = {X.shape[0]}. Pass more data, X_val and y_val, or "
-                "early_stopping=False."
+                "No interactions can be held out for validation: no user has two, in "
+                f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items. "
+                "Pass more data, X_val and y_val, or early_stopping=False."
             )
         return X_train, X_train, held_out
 

@@ -16,7 +16,7 @@ from skvae._training import (
     resolve_device,
     train,
 )
-from skvae.nn import VAE, Bernoulli, Gaussian, Multinomial
+from skvae.nn import VAE, Bernoulli, Gaussian, Multinomial, TiedMLP
 
 LIKELIHOODS = ("multinomial", "bernoulli", "gaussian")
 INITIAL_WEIGHTS, LAYERS, CONTENT = 3, 5, 6  # streams of random numbers
@@ -142,15 +142,26 @@ def make_content(features, settings, generator):
         # As if one row more had half a count of everything: no mean is 0 or 1.
         means = (features.shape[0] * means + 0.5) / (features.shape[0] + 1)
         first_bias = likelihood.first_bias(means)
-        _output_bias(content.decoder).add_(torch.from_numpy(first_bias))
+        _way_back(content.decoder)["bias"].add_(torch.from_numpy(first_bias))
     return content
 
 
-def _output_bias(decoder, depth=0):
-    """Bias of the decoder's layer so many before the last."""
-    if hasattr(decoder, "biases"):
-        return decoder.biases[-1 - depth]
-    return decoder.layers[-1 - depth].bias
+def _way_back(decoder, depth=0):
+    """Parameters of the decoder's layer so many before the last: name -> parameter."""
+    if isinstance(decoder, TiedMLP):
+        return {"bias": decoder.biases[-1 - depth]}
+    return _named(decoder.layers[-1 - depth])
+
+
+def _named(module):
+    return dict(module.named_parameters())
+
+
+@torch.no_grad()
+def _copy_weights(source, target):
+    """Copy parameters of the same names."""
+    for name, parameter in source.items():
+        target[name].copy_(parameter)
 
 
 def make_net(
@@ -212,13 +223,11 @@ def make_net(
             annealing_steps(settings.annealing, planned_steps) if anneal else 0
         ),
         cosine=settings.lr_schedule == "cosine",
-        lr=settings.learning_rate_init,
         batch_size=settings.batch_size,
         device=device,
         verbose=0,
         callbacks=callbacks,
-        **optimizer,
-        **kwargs,
+        **{"lr": settings.learning_rate_init, **optimizer, **kwargs},
     )
     return net.initialize()
 
@@ -267,6 +276,9 @@ def _train_layers(content, features, settings, seed, device, verbose):
             initial_log_variance=0.0,
             generator=make_generator(seed, LAYERS, depth),
         ).to(device)
+        # It starts from where the content model stands, and hands back what it learns.
+        _copy_weights(_named(layer), _named(one.encoder.layers[0]))
+        _copy_weights(_way_back(content.decoder, depth), _way_back(one.decoder))
         net = make_net(
             VAENet,
             one,
@@ -276,18 +288,14 @@ def _train_layers(content, features, settings, seed, device, verbose):
             n_epochs=settings.layer_epochs,
             seed=stream_seed(seed, LAYERS, depth),
             anneal=False,
+            lr=LAYER_LEARNING_RATE,
             callbacks=progress(settings.layer_epochs, f"layer {depth + 1}", verbose),
         )
-        net.lr = LAYER_LEARNING_RATE
         batches = RowBatches(rows, device, for_training=True)
         interrupted = train(net, batches, settings.layer_epochs)
+        _copy_weights(_named(one.encoder.layers[0]), _named(layer))
+        _copy_weights(_way_back(one.decoder), _way_back(content.decoder, depth))
         with torch.no_grad():
-            layer.load_state_dict(one.encoder.layers[0].state_dict())
-            if settings.tied_weights:
-                _output_bias(content.decoder, depth).copy_(one.decoder.biases[0])
-            else:
-                back = content.decoder.layers[-1 - depth]
-                back.load_state_dict(one.decoder.layers[0].state_dict())
             if interrupted:
                 return True
             codes = [one.encode(batch).cpu() for _, batch in batches.in_order(4096)]

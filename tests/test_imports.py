@@ -23,7 +23,14 @@ ALLOWED = {
     "utils": {"metrics", "datasets"},
     "_validation": set(),
 }
-SHARED = {"_base", "_collaborative_fit", "_content_model", "_inference", "_recommender", "_vae_fit"}
+SHARED = {
+    "_base",
+    "_collaborative_fit",
+    "_content_model",
+    "_inference",
+    "_recommender",
+    "_vae_fit",
+}
 ESTIMATORS = SHARED | {"_collaborative_vae", "_mult_vae", "_vae"}
 
 
