@@ -12,6 +12,9 @@ BLOCK_SIZE = 2**21
 # A block takes rows whose number of entries is at most so many times, and so many
 # more than, that of its shortest row.
 LENGTH_RATIO, LENGTH_SLACK = 1.25, 4
+# Relative error of a row's solution, as its condition bounds it, beyond which the
+# half-step goes on in float64, and there gives up.
+MAX_LOSS_OF_PRECISION = 1e-2
 
 
 def half_step(rows, factors, *, a, b, regularization, prior=None):
@@ -46,13 +49,15 @@ def half_step(rows, factors, *, a, b, regularization, prior=None):
     ------
     ValueError
         If b Y'Y + lambda I, which all rows share, is singular in float64, or the
-        system of a row in the dtype of the factors.
+        confidences of a row are too far apart for it.
     """
     # In coordinates where L L' = b Y'Y + lambda I is the identity, a row has
     # x = (I + S'S)^-1 (q + S's) with s = sqrt(c - b) over what it met and S the rows
     # of Y scaled by s; q = b Y'1 + lambda p. Its smaller Gram matrix is factorized.
     inverse = _inverse_cholesky(factors, b, regularization)
     whitened = factors @ inverse.T
+    if _loss_of_precision(rows, whitened, a - b) > MAX_LOSS_OF_PRECISION:
+        return _half_step_in_double(rows, factors, a, b, regularization, prior)
     if prior is None:
         solution = factors.new_zeros(rows.indptr.shape[0] - 1, factors.shape[1])
     else:
@@ -143,6 +148,32 @@ def _inverse_cholesky(factors, b, regularization):
     return inverse.to(factors.dtype).to(factors.device)
 
 
+def _loss_of_precision(rows, whitened, weight):
+    """Machine epsilon times what bounds the condition of every row's system."""
+    if rows.values.numel() == 0:
+        return 0.0
+    largest = weight * float(rows.values.max())
+    largest *= float(whitened.square().sum(dim=1).max())
+    return torch.finfo(whitened.dtype).eps * largest
+
+
+def _half_step_in_double(rows, factors, a, b, regularization, prior):
+    if factors.dtype == torch.float64:
+        raise ValueError(
+            f"X goes up to {float(rows.values.max()):.3g}, which makes confidences too "
+            "far apart for the factors to be solved for; scale X, or pass a lower a "
+            "or a greater lambda."
+        )
+    return half_step(
+        rows,
+        factors.double(),
+        a=a,
+        b=b,
+        regularization=regularization,
+        prior=None if prior is None else prior.double(),
+    ).to(factors.dtype)
+
+
 def _blocks(indptr, n_components):
     """Yield (index, places, present) for blocks of rows of about the same length.
 
@@ -185,12 +216,5 @@ def _solve(S, s, q):
 def _cholesky_solve(gram, right):
     """Solve (I + gram) x = right for a stack of matrices."""
     gram.diagonal(dim1=1, dim2=2).add_(1.0)
-    try:
-        lower = torch.linalg.cholesky(gram)
-    except torch.linalg.LinAlgError as error:
-        raise ValueError(
-            "The factors of a row are not determined in this precision: its "
-            "confidences differ by too many orders of magnitude; scale X, or pass a "
-            "lower a or a greater lambda."
-        ) from error
+    lower = torch.linalg.cholesky(gram)
     return torch.cholesky_solve(right[:, :, None], lower)[:, :, 0]

@@ -180,6 +180,24 @@ def test_a_singular_system_is_named():
         half_step(sparse_rows(X), torch.ones(3, 2), a=1.0, b=1.0, regularization=0.0)
 
 
+def test_confidences_far_apart_are_solved_in_double():
+    """In float32 alone, 1e9 beside 1 leaves nothing of the smaller one."""
+    rng = np.random.default_rng(4)
+    X = (rng.random((6, 30)) < 0.3) * 1.0
+    X[:, :3] *= 1e9
+    problem = {
+        "X": sp.csr_array(X),
+        "factors": rng.normal(size=(30, 4)).astype(np.float32),
+        "prior": None,
+        "a": 1.0,
+        "b": 0.01,
+        "regularization": 0.1,
+    }
+    solution = half_step(sparse_rows(X), **as_tensors(problem, torch.float32))
+    expected = normal_equations(**problem)
+    np.testing.assert_allclose(solution, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_confidences_too_far_apart_are_named():
     X = sp.csr_array(np.full((2, 3), 1e38))
     with pytest.raises(ValueError, match="scale X"):
