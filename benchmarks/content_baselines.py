@@ -90,7 +90,11 @@ class HybridItemKNN(ItemModel):
         ``(x_i . x_j + w^2 cos(f_i, f_j)) / (|x_i, w| |x_j, w| + shrinkage)``
 
     with w the content weight. The column of X is not scaled, so the more ratings an
-    item has, the less its content counts.
+    item has, the less its content counts. Where no user has two items, no two columns
+    meet, and what is left is the content, less of it for items with more ratings.
+
+    The paper's own code takes the row of content as it comes. Here it is normalised, so
+    that a content weight means the same whatever the weights of the words.
 
     Parameters
     ----------
@@ -105,7 +109,7 @@ class HybridItemKNN(ItemModel):
 
     Attributes
     ----------
-    item_weights_ : csc_array of shape (n_items, n_items)
+    item_weights_ : csr_array of shape (n_items, n_items)
         Column i holds the similarities of item i to its neighbours.
     """
 
@@ -140,7 +144,8 @@ class HybridItemKNN(ItemModel):
         X = self._check_rows(X, reset=True)
         features = _check_item_features(item_features, n_items=X.shape[1])
         vectors = sp.hstack([X.T, self.content_weight * normalize(features)])
-        self.item_weights_ = nearest_items(vectors, self.n_neighbors, self.shrinkage).T
+        similarity = nearest_items(vectors, self.n_neighbors, self.shrinkage)
+        self.item_weights_ = similarity.T.tocsr()
         return self
 
 
