@@ -6,9 +6,10 @@ b is 1 and a - b is called alpha). Users and items are solved for by the same fu
 """
 
 import torch
+from torch.nn import functional as F
 
 # Numbers in one gathered block of factors.
-BLOCK_SIZE = 2**21
+BLOCK_SIZE = 2**20
 # A block takes rows whose number of entries is at most so many times, and so many
 # more than, that of its shortest row.
 LENGTH_RATIO, LENGTH_SLACK = 1.25, 4
@@ -52,8 +53,8 @@ def half_step(rows, factors, *, a, b, regularization, prior=None):
         confidences of a row are too far apart for it.
     """
     # In coordinates where L L' = b Y'Y + lambda I is the identity, a row has
-    # x = (I + S'S)^-1 (q + S's) with s = sqrt(c - b) over what it met and S the rows
-    # of Y scaled by s; q = b Y'1 + lambda p. Its smaller Gram matrix is factorized.
+    # x = (I + S'S)^-1 (q + S's) with s = sqrt(c - b) over what it met, S = diag(s) Y
+    # and q = b Y'1 + lambda p.
     inverse = _inverse_cholesky(factors, b, regularization)
     whitened = factors @ inverse.T
     if _loss_of_precision(rows, whitened, a - b) > MAX_LOSS_OF_PRECISION:
@@ -63,13 +64,11 @@ def half_step(rows, factors, *, a, b, regularization, prior=None):
     else:
         solution = (regularization * prior) @ inverse.T
     for index, places, present in _blocks(rows.indptr, factors.shape[1]):
-        met = whitened[rows.indices[places].long()]
-        values = rows.values[places].to(factors.dtype) * present
-        root = ((a - b) * values).sqrt()
-        target = solution[index]
-        if b:
-            target = target + b * (present.to(met.dtype)[:, None, :] @ met)[:, 0]
-        solution[index] = _solve(met * root[:, :, None], root, target)
+        met = F.embedding(rows.indices[places], whitened)
+        present = present.to(factors.dtype)
+        root = ((a - b) * rows.values[places].to(factors.dtype) * present).sqrt()
+        mean = None if prior is None else solution[index]
+        solution[index] = _solve(met, root, b * present, mean)
     return solution @ inverse
 
 
@@ -198,19 +197,27 @@ def _blocks(indptr, n_components):
         start = stop
 
 
-def _solve(S, s, q):
-    """(I + S'S)^-1 (q + S's) for each matrix of a stack.
+def _solve(Y, s, b, p):
+    """(I + S'S)^-1 (p + Y'b + S's), S = diag(s) Y, for each matrix of a stack.
 
-    S has shape (n_rows, length, n_components), s (n_rows, length) and q
-    (n_rows, n_components). Where S is wide the inverse is applied as
-    q + S'(I + SS')^-1 (s - Sq), the identity of Woodbury.
+    Y has shape (n_rows, length, n_components), s and b have (n_rows, length), and p is
+    None or has (n_rows, n_components). Where Y is wide, the inverse is applied by way
+    of the smaller (I + SS')^-1, after the identity of Woodbury.
     """
-    if S.shape[1] <= S.shape[2]:
-        gram = S @ S.mT
-        right = s - (S @ q[:, :, None])[:, :, 0]
-        return q + (S.mT @ _cholesky_solve(gram, right)[:, :, None])[:, :, 0]
-    gram = S.mT @ S
-    return _cholesky_solve(gram, q + (S.mT @ s[:, :, None])[:, :, 0])
+    if Y.shape[1] > Y.shape[2]:
+        S = Y * s[:, :, None]
+        right = _times(Y.mT, b) + _times(S.mT, s)
+        return _cholesky_solve(S.mT @ S, right if p is None else right + p)
+    gram = Y @ Y.mT
+    right = _times(gram, b) if p is None else _times(gram, b) + _times(Y, p)
+    gram *= s[:, :, None] * s[:, None, :]
+    x = _times(Y.mT, b + s * _cholesky_solve(gram, s - s * right))
+    return x if p is None else x + p
+
+
+def _times(matrices, vectors):
+    """Multiply each matrix of a stack with its vector."""
+    return (matrices @ vectors[:, :, None])[:, :, 0]
 
 
 def _cholesky_solve(gram, right):
