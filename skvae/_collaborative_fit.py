@@ -1,150 +1,296 @@
-"""The rounds of CollaborativeVAE: an epoch of content, then both half-steps."""
+"""How a CollaborativeVAE is fitted, and how it computes: all that is not public."""
+
+import copy
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, check_memory
 
-from skvae._als import half_step, objective, shrinkage
-from skvae._training import RowBatches, VAENet
+from skvae._als import half_step
+from skvae._content_model import (
+    ContentSettings,
+    PretrainingInterrupted,
+    make_net,
+    pretrained_content,
+    stream_seed,
+)
+from skvae._factor_training import FactorNet, Sweep
+from skvae._inference import ModuleInference
+from skvae._new_items import NewItemsMixin
+from skvae._training import (
+    BEST_WEIGHTS,
+    IndexedBatches,
+    TrainingState,
+    make_callbacks,
+    make_generator,
+    resolve_device,
+    train,
+)
+from skvae._validation import (
+    check_callbacks,
+    check_float32_range,
+    check_layer_sizes,
+)
+from skvae.metrics._scorer import ranking_scores
+from skvae.model_selection import hold_out_interactions
+from skvae.model_selection._sparse import canonical_csr
+from skvae.nn import FactorModel
+
+INITIAL_FACTORS, ROUNDS = 3, 8  # streams of random numbers; see make_generator
 
 
-class FactorNet(VAENet):
-    """Train a `FactorModel`: an epoch of content, then both half-steps.
+class CollaborativeFit(
+    NewItemsMixin,
+    ModuleInference,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Base of `CollaborativeVAE`, whose parameters it has."""
 
-    Parameters
-    ----------
-    module : skvae.nn.FactorModel
-        On its device.
-    sweep : callable
-        Takes nothing, does the half-steps in place and returns the objective of the
-        factors.
-    **kwargs
-        As of `VAENet`.
-    """
+    # Training
 
-    def __init__(self, module, *, sweep, **kwargs):
-        super().__init__(module, **kwargs)
-        self.sweep = sweep
-
-    def initialize_optimizer(self, *args, **kwargs):
-        """Make none where there is nothing for it to do."""
-        if self.module_.content is None:
-            self.optimizer_ = None
-            return self
-        return super().initialize_optimizer(*args, **kwargs)
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Train on the content once, then do the half-steps.
-
-        Raises
-        ------
-        ValueError
-            If a loss or the objective is not finite.
-        """
-        if iterator is None:
-            return
-        total = 0.0
-        if self.module_.content is None:
-            self.epoch_ += 1
-        else:
-            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-            epoch = self.history[-1]
-            total = epoch["train_reconstruction"] + self.beta * epoch["train_kl"]
-            total *= len(iterator)
-        total += self.sweep()
-        if not np.isfinite(total):
+    def _check_settings(self):
+        check_layer_sizes(self.hidden_layer_sizes)
+        check_callbacks(self.callbacks)
+        if self.a < self.b:
             raise ValueError(
-                f"The objective became {total} in round {self.epoch_}: the factors "
-                "have grown past all bounds. Scale X or item_features, or pass "
-                "greater lambda_u and lambda_v."
+                f"a={self.a} is less than b={self.b}: what a user met would count less "
+                "than what the user did not meet; pass a >= b."
             )
-        self.history.record("objective", total)
 
-
-class Sweep:
-    """The half-steps of a round, on interactions that stay on the device.
-
-    Parameters
-    ----------
-    model : skvae.nn.FactorModel
-        On its device; its buffers are set in place.
-    X : CSR of shape (n_users, n_items)
-        Interactions.
-    encode : callable or None
-        Takes nothing and returns the content factors, (n_items, n_components).
-    a, b, lambda_u, lambda_v : float
-        As of `CollaborativeVAE`.
-    """
-
-    def __init__(self, model, X, encode, *, a, b, lambda_u, lambda_v):
-        self.model = model
-        device = model.item_factors.device
-        self.users = RowBatches(X, device).take(slice(0, X.shape[0]))
-        by_item = sp.csr_array(X.T)
-        self.items = RowBatches(by_item, device).take(slice(0, X.shape[1]))
-        self.encode = encode
-        self.confidence = {"a": a, "b": b}
-        self.lambda_u, self.lambda_v = lambda_u, lambda_v
-
-    @torch.no_grad()
-    def start(self, generator):
-        """Set factors to begin with: the content's, or small random ones."""
-        model = self.model
-        if self.encode is None:
-            noise = torch.randn(model.item_factors.shape, generator=generator)
-            model.item_factors.copy_(noise / noise.shape[1] ** 0.5)
-        else:
-            model.content_factors.copy_(self.encode())
-            model.item_factors.copy_(model.content_factors)
-        self._solve_users()
-        self._set_shrinkage()
-
-    @torch.no_grad()
-    def __call__(self):
-        """Solve for the items, then for the users, and return the objective."""
-        model = self.model
-        if self.encode is not None:
-            model.content_factors.copy_(self.encode())
-        self._set_shrinkage()
-        model.item_factors.copy_(
-            half_step(
-                self.items,
-                model.user_factors,
-                **self.confidence,
-                regularization=self.lambda_v,
-                prior=self._prior,
+    def _check_item_features(self, item_features, n_items=None):
+        """Content as canonical CSR or as an array; a mapping holds it as "features"."""
+        if isinstance(item_features, Mapping):
+            if set(item_features) != {"features"}:
+                raise ValueError(
+                    "item_features is a mapping with the keys "
+                    f'{sorted(map(str, item_features))}; the one key is "features".'
+                )
+            item_features = item_features["features"]
+        features = check_array(
+            item_features,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            ensure_non_negative=self.likelihood != "gaussian",
+            input_name="item_features",
+        )
+        check_float32_range(features, "item_features")
+        if n_items is not None and features.shape[0] != n_items:
+            raise ValueError(
+                f"item_features has {features.shape[0]} rows but X has {n_items} "
+                "columns (items); pass one row per item. (scikit-learn's searches cut "
+                "what has as many rows as X has users: where there are as many items "
+                'as users, pass a mapping {"features": item_features}.)'
             )
+        largest = features.max()
+        if self.likelihood == "bernoulli" and largest > 1:
+            raise ValueError(
+                f"item_features goes up to {largest:.6g}, but the likelihood is "
+                "'bernoulli'; scale it to [0, 1], as "
+                "sklearn.preprocessing.MaxAbsScaler does, or choose another likelihood."
+            )
+        if sp.issparse(features) or self.likelihood == "multinomial":
+            return canonical_csr(features)
+        return features
+
+    def _pretrain(self, features, seed):
+        """Content model trained alone, and whether the user interrupted that."""
+        if features is None:
+            return None, False
+        pretrain = check_memory(self.memory).cache(
+            pretrained_content, ignore=["device", "verbose"]
         )
-        self._solve_users()
-        return objective(
-            self.users,
-            model.user_factors,
-            model.item_factors,
-            **self.confidence,
-            lambda_rows=self.lambda_u,
-            lambda_columns=self.lambda_v,
-            prior=self._prior,
+        try:
+            content = pretrain(
+                features,
+                self._content_settings(),
+                seed,
+                device=resolve_device(self.device),
+                verbose=self.verbose,
+            )
+        except PretrainingInterrupted as interruption:
+            return interruption.content, True
+        return content, False
+
+    def _content_settings(self):
+        names = ContentSettings.__dataclass_fields__
+        values = {name: getattr(self, name) for name in names}
+        values["hidden_layer_sizes"] = tuple(self.hidden_layer_sizes)
+        return ContentSettings(**values)
+
+    def _run(self, X, features, content, n_rounds, validation, seed):
+        """Put factors in place and train for so many rounds, interrupted or not."""
+        device = resolve_device(self.device)
+        self._module = FactorModel(
+            *X.shape,
+            self.n_components,
+            content=copy.deepcopy(content),
+            lambda_r=self.lambda_r,
+            lambda_v=self.lambda_v,
+        ).to(device)
+        self._state = TrainingState(seed)
+        sweep = Sweep(
+            self._module,
+            X,
+            None if features is None else partial(self._encode, features),
+            a=self.a,
+            b=self.b,
+            lambda_u=self.lambda_u,
+            lambda_v=self.lambda_v,
         )
+        sweep.start(make_generator(seed, INITIAL_FACTORS))
+        for name in ("validation_scores_", "best_validation_score_", "best_iter_"):
+            vars(self).pop(name, None)
+        self.n_iter_, self.objective_curve_ = 0, []
+        self.loss_curve_, self.reconstruction_curve_, self.kl_curve_ = [], [], []
+        if n_rounds == 0:
+            return
+        batches = (
+            []
+            if features is None
+            else IndexedBatches(features, device, for_training=True)
+        )
+        net = make_net(
+            FactorNet,
+            self._module,
+            self._content_settings(),
+            device=device,
+            n_rows=max(1, len(batches)),
+            n_epochs=n_rounds,
+            seed=stream_seed(seed, ROUNDS),
+            anneal=self.content_epochs == 0,
+            callbacks=make_callbacks(
+                n_rounds,
+                # The net trains this very module, in place.
+                score_function=validation
+                and (lambda: self._validation_score(*validation)),
+                patience=self.n_iter_no_change if self.early_stopping else None,
+                tol=self.tol,
+                lr_schedule=None,
+                callbacks=self.callbacks or (),
+                verbose=self.verbose,
+                description=type(self).__name__,
+            ),
+            sweep=sweep,
+        )
+        interrupted = train(net, batches, n_rounds)
+        self._module.eval()
+        self._take_curves(net)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _take_curves(self, net):
+        rounds = [epoch for epoch in net.history if "objective" in epoch]
+        self.n_iter_ = net.epoch_
+        self.objective_curve_ = [epoch["objective"] for epoch in rounds]
+        if self._module.content is not None:
+            self.loss_curve_ = [epoch["train_loss"] for epoch in rounds]
+            self.reconstruction_curve_ = [e["train_reconstruction"] for e in rounds]
+            self.kl_curve_ = [epoch["train_kl"] for epoch in rounds]
+        stopping = dict(net.callbacks_).get(BEST_WEIGHTS)
+        if stopping is not None and stopping.best_epoch_:
+            self.validation_scores_ = [
+                epoch["valid_score"] for epoch in rounds if "valid_score" in epoch
+            ]
+            self.best_iter_ = stopping.best_epoch_
+            self.best_validation_score_ = self.validation_scores_[self.best_iter_ - 1]
+
+    def _refit(self, X, features, content, seed):
+        """Train afresh on all interactions for the best number of rounds."""
+        names = ("validation_scores_", "best_iter_", "best_validation_score_")
+        found = {name: getattr(self, name) for name in names}
+        self._run(X, features, content, found["best_iter_"], None, seed)
+        vars(self).update(found)
+
+    def _take_factors(self, X):
+        """Show the factors as arrays, those of the users for all of X."""
+        if "_module" not in vars(self):
+            return
+        self.item_factors_ = self._module.item_factors.cpu().numpy()
+        self.user_factors_ = self._gather_rows(X, self._fold_in)
+        vars(self).pop("item_content_factors_", None)
+        if self._module.content is not None:
+            self.item_content_factors_ = self._module.content_factors.cpu().numpy()
+
+    def _split_validation(self, X, seed):
+        """Hold out a part of every user's interactions."""
+        X_train, held_out = hold_out_interactions(
+            X, self.validation_fraction, random_state=seed
+        )
+        if held_out.nnz == 0:
+            raise ValueError(
+                "No interactions can be held out for validation: no user has two, in "
+                f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items. "
+                "Pass more data, X_val and y_val, or early_stopping=False."
+            )
+        return X_train, X_train, held_out
+
+    def _validation_score(self, X_val, y_val):
+        return ranking_scores(self._checked_recommender(), X_val, y_val, self.scoring)
+
+    # Inference
+
+    def _encode(self, features):
+        """Codes of checked content, on the device: (n_rows, n_components)."""
+        self._module.content.eval()
+        parts = self._map_rows(features, self._module.content.encode)
+        return torch.cat([codes for _, _, codes in parts])
+
+    def _fold_in(self, rows):
+        """Factors of the users with these rows: (n_rows, n_components)."""
+        return half_step(
+            rows,
+            self._module.item_factors,
+            a=self.a,
+            b=self.b,
+            regularization=self.lambda_u,
+        )
+
+    def _catalogue(self, new_item_features):
+        """Factors of all items, those of new ones behind."""
+        factors = self._module.item_factors
+        if new_item_features is None:
+            return factors
+        return torch.cat([factors, self._new_item_factors(new_item_features)])
+
+    def _new_item_factors(self, item_features):
+        check_is_fitted(self)
+        content = self._module.content
+        if content is None:
+            raise ValueError(
+                f"This {type(self).__name__} was fitted without item_features, so it "
+                "knows nothing of items but who met them; fit it with item_features."
+            )
+        features = self._check_item_features(item_features)
+        if features.shape[1] != content.n_features:
+            raise ValueError(
+                f"The content of new items has {features.shape[1]} columns but the "
+                f"model was fitted with {content.n_features}; pass the same features."
+            )
+        return self._encode(features) @ self._module.item_shrinkage
+
+    def _iter_scores(self, X, factors=None):
+        if factors is None:
+            factors = self._module.item_factors
+        return self._map_rows(X, lambda rows: self._fold_in(rows) @ factors.T)
 
     @property
-    def _prior(self):
-        return None if self.encode is None else self.model.content_factors
+    def _n_features_out(self):
+        return self._module.item_factors.shape[1]
 
-    def _solve_users(self):
-        self.model.user_factors.copy_(
-            half_step(
-                self.users,
-                self.model.item_factors,
-                **self.confidence,
-                regularization=self.lambda_u,
-            )
-        )
-
-    def _set_shrinkage(self):
-        self.model.item_shrinkage.copy_(
-            shrinkage(
-                self.model.user_factors,
-                b=self.confidence["b"],
-                regularization=self.lambda_v,
-            )
-        )
+    def __sklearn_tags__(self):
+        """Rows may be sparse."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

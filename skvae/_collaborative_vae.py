@@ -1,68 +1,257 @@
 """Collaborative VAE for items with content (Li & She 2017)."""
 
-import copy
-from collections.abc import Mapping
-from functools import partial
 from numbers import Integral, Real
 
-import numpy as np
-import scipy.sparse as sp
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import check_array
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_is_fitted
 
-from skvae._als import half_step
-from skvae._collaborative_fit import FactorNet, Sweep
-from skvae._content_model import (
-    LIKELIHOODS,
-    ContentSettings,
-    PretrainingInterrupted,
-    make_net,
-    pretrained_content,
-    stream_seed,
-)
-from skvae._inference import ModuleInference
-from skvae._recommender import RecommenderMixin, gather_scores, rank_batches
-from skvae._training import (
-    BEST_WEIGHTS,
-    IndexedBatches,
-    TrainingState,
-    draw_seed,
-    make_callbacks,
-    make_generator,
-    resolve_device,
-    train,
-)
-from skvae._validation import (
-    check_callbacks,
-    check_codes,
-    check_float32_range,
-    check_layer_sizes,
-    restored_on_error,
-)
-from skvae.metrics._scorer import parse_metrics, ranking_scores
-from skvae.model_selection import hold_out_interactions
-from skvae.model_selection._sparse import canonical_csr
-from skvae.nn import ACTIVATIONS, FactorModel
-
-INITIAL_FACTORS, ROUNDS = 3, 8  # streams of random numbers; see make_generator
+from skvae._collaborative_fit import CollaborativeFit
+from skvae._content_model import LIKELIHOODS
+from skvae._training import draw_seed
+from skvae._validation import check_codes, restored_on_error
+from skvae.metrics._scorer import parse_metrics
+from skvae.nn import ACTIVATIONS
 
 
-class CollaborativeVAE(
-    RecommenderMixin,
-    ModuleInference,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
-    """Doc."""
+class CollaborativeVAE(CollaborativeFit):
+    r"""Recommend items to users from who met them and from what they contain.
+
+    Users and items have factors whose products score the interactions, as in weighted
+    matrix factorization. The factors of an item are drawn to the code that a
+    variational autoencoder gives its content: its words, its tags. So items that few
+    users or none have met get factors too, and the autoencoder learns codes that serve
+    the recommendation [1]_. Users never seen in training are folded in by closed form.
+
+    Without `item_features` it is weighted matrix factorization alone [2]_.
+
+    Parameters
+    ----------
+    n_components : int, default=200
+        Number of factors, and width of the content's code. Narrower codes tell too
+        little of the content, wider ones take longer and need more rounds.
+
+    hidden_layer_sizes : array-like of int, default=()
+        Widths of the hidden layers of the content's encoder, in reverse those of the
+        decoder. The default is a linear model, which learns more of sparse words in a
+        few epochs than the hidden layers of [1]_ do in a hundred.
+
+    activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="tanh"
+        Activation of the hidden layers.
+
+    likelihood : {"multinomial", "bernoulli", "gaussian"}, default="multinomial"
+        How content arises from its code. "multinomial" takes counts or tf-idf, and
+        scales the rows that the encoder sees to unit length; "bernoulli", the choice of
+        [1]_, takes values in [0, 1]; "gaussian" any, with one learned noise variance.
+
+    variational : bool, default=True
+        Whether the code is a distribution. If not, the content model is an
+        autoencoder, with `dropout` a denoising one as in [3]_.
+
+    tied_weights : bool, default=True
+        Whether the decoder uses the weights of the encoder, transposed.
+
+    beta : float, default=0.005
+        Weight of the KL divergence of the content model once it is annealed.
+
+    annealing : float or int, default=0.8
+        How long the weight of the KL rises linearly to `beta`: a fraction of the
+        `content_epochs` or a number of their steps. In the rounds it is `beta`; without
+        `content_epochs` it rises in the rounds.
+
+    dropout : float, default=0.35
+        Probability with which a feature is dropped from the encoder's input.
+
+    a, b : float, default=1.0, 0.01
+        Confidences of what a user met and of what the user did not. An interaction of
+        value x has the confidence b + (a - b) x, which is `a` for x = 1.
+
+    lambda_u : float, default=0.1
+        Weight of the squared length of the user factors.
+
+    lambda_v : float, default=0.1
+        Weight of the squared distance between an item's factors and the code of its
+        content. The first thing to tune: high values trust the content, low ones the
+        interactions. The 10 of [1]_ holds items with several users too close.
+
+    lambda_r : float, default=1.0
+        Weight of the content's negative log-likelihood.
+
+    lambda_w : float, default=0.0
+        Weight of half the squared length of the network's weights, biases left out.
+
+    layer_epochs : int, default=0
+        Epochs in which each hidden layer is trained alone as a denoising autoencoder of
+        what is below it, before all else: with the learning rate .01 and a dropout of
+        .3, as in [1]_, which takes 50.
+
+    content_epochs : int, default=12
+        Epochs in which the content model is trained alone, before the rounds.
+
+    max_iter : int, default=10
+        Number of rounds: an epoch of content, then the half-steps for items and users.
+        Where users have very few interactions, more rounds may rank worse; see
+        `early_stopping`.
+
+    learning_rate_init : float, default=0.003
+        Learning rate of Adam.
+
+    lr_schedule : {"cosine"} or None, default="cosine"
+        "cosine" lets the learning rate fall to zero over `content_epochs`, and again
+        over the `max_iter` rounds.
+
+    batch_size : int, default=500
+        Items in a step.
+
+    tol : float, default=0.0
+        What the validation score must gain to count as better.
+
+    early_stopping : bool, default=False
+        Whether to hold out interactions for validation, stop when `scoring` has not
+        improved by `tol` for `n_iter_no_change` rounds, and keep the best round.
+
+    validation_fraction : float, default=0.2
+        Share of each user's interactions held out when `early_stopping` is set and
+        `fit` is given no validation set. Users with one interaction keep it.
+
+    scoring : str, default="ndcg@100"
+        The metric that validation watches: a name of
+        :func:`skvae.metrics.make_ranking_scorer`.
+
+    n_iter_no_change : int, default=5
+        Rounds without a better score after which early stopping ends the fit.
+
+    refit : bool, default=False
+        Whether to train again on all interactions, those held out included, for the
+        number of rounds found best.
+
+    memory : str or joblib.Memory, default=None
+        Where to cache the content model that is trained before the rounds, so that a
+        search over the other parameters trains it once.
+
+    callbacks : list of skorch callbacks, default=None
+        Callbacks, or pairs of a name and a callback, for the rounds. They are cloned
+        before use.
+
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" takes a CUDA device where there is one.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of items, dropout, noise and what is held
+        out. With an int, fits on one device with one number of threads give the same
+        bits.
+
+    verbose : int, default=0
+        1 shows progress bars, 2 a line for each epoch and round.
+
+    Attributes
+    ----------
+    user_factors_ : ndarray of shape (n_users, n_components)
+        Factors of the training users: ``transform(X)``.
+
+    item_factors_ : ndarray of shape (n_items, n_components)
+        Factors of the items. Those of items that nobody met are what `transform_items`
+        gives.
+
+    item_content_factors_ : ndarray of shape (n_items, n_components)
+        Codes of the items' content: posterior means. Only with `item_features`.
+
+    objective_curve_ : list of float
+        After each round, the objective of the Notes without the penalty on W; the
+        content's part is the mean over the epoch, with its dropout and noise.
+
+    loss_curve_ : list of float
+        Mean training loss of an item's content in each round, in nats, its distance
+        from the item factors included. Empty without `item_features`.
+
+    reconstruction_curve_, kl_curve_ : list of float
+        Of that, negative log-likelihood times `lambda_r`, and the KL divergence, which
+        is not weighted by beta.
+
+    n_iter_ : int
+        Number of rounds done.
+
+    validation_scores_ : list of float
+        Validation score after each round. Only with validation.
+
+    best_validation_score_ : float
+        Greatest of them. Only with validation.
+
+    best_iter_ : int
+        Round that was kept, counted from 1. Only with validation.
+
+    n_features_in_ : int
+        Number of items.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the items, if `X` was a dataframe with columns of text.
+
+    See Also
+    --------
+    MultVAERecommender : Recommend from interactions alone, by a network.
+    skvae.model_selection.hold_out_items : Hold out items, to measure a cold start.
+    skvae.datasets.fetch_citeulike : Users, articles and their words.
+
+    Notes
+    -----
+    With theta_j the code of item j's content, the objective is
+
+    .. math:: \tfrac12 \sum_{ij} c_{ij} (r_{ij} - u_i \cdot v_j)^2
+              + \tfrac{\lambda_u}2 \sum_i \|u_i\|^2
+              + \tfrac{\lambda_v}2 \sum_j \|v_j - \theta_j\|^2
+              + \sum_j \left( -\lambda_r \log p(w_j | z_j) + \beta KL_j \right)
+              + \tfrac{\lambda_w}2 \|W\|^2,
+
+    r being 1 where a user met an item and 0 elsewhere (equation 8 of [1]_). A round
+    trains the network for an epoch with the factors fixed, and then solves for all item
+    factors and for all user factors exactly. In the epoch the distance to theta is
+    taken in expectation over the posterior of z.
+
+    What counts as content is scaled by the user: for words,
+    :class:`~sklearn.feature_extraction.text.TfidfTransformer` with
+    ``sublinear_tf=True``. An item with neither interactions nor content has the code of
+    an empty row, or, without `item_features`, factors of zero.
+
+    The settings of [1]_ are ``CollaborativeVAE(50, hidden_layer_sizes=(200, 100),
+    activation="logistic", likelihood="bernoulli", beta=1, annealing=0, dropout=0,
+    lambda_v=10, lambda_w=2e-4 * n_items, layer_epochs=50, content_epochs=100,
+    max_iter=100, learning_rate_init=0.001, lr_schedule=None, batch_size=128)``.
+
+    References
+    ----------
+    .. [1] X. Li, J. She, "Collaborative Variational Autoencoder for Recommender
+       Systems", KDD 2017, https://doi.org/10.1145/3097983.3098077
+
+    .. [2] Y. Hu, Y. Koren, C. Volinsky, "Collaborative Filtering for Implicit Feedback
+       Datasets", ICDM 2008
+
+    .. [3] H. Wang, N. Wang, D.-Y. Yeung, "Collaborative Deep Learning for Recommender
+       Systems", KDD 2015, https://arxiv.org/abs/1409.2944
+
+    Examples
+    --------
+    Items of eight tastes, and words that tell the taste of an item:
+
+    >>> import numpy as np
+    >>> from skvae import CollaborativeVAE
+    >>> from skvae.datasets import make_interactions
+    >>> data = make_interactions(200, 100, random_state=0)
+    >>> tastes = data.item_factors / data.item_factors.sum(axis=1, keepdims=True)
+    >>> words = np.random.default_rng(0).poisson(5 * tastes)
+    >>> model = CollaborativeVAE(8, batch_size=20, random_state=0)
+    >>> model = model.fit(data.matrix, item_features=words)
+    >>> model.recommend(data.matrix[:3], n_items=5).shape
+    (3, 5)
+
+    An item that is new, with words of the first taste alone, among the others:
+
+    >>> new = np.array([[5, 0, 0, 0, 0, 0, 0, 0]])
+    >>> scores = model.decision_function(data.matrix, new_item_features=new)
+    >>> fond = data.user_factors[:, 0] > 0.5
+    >>> bool(scores[fond, 100].mean() > scores[~fond, 100].mean())
+    True
+    """
 
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -117,11 +306,11 @@ class CollaborativeVAE(
         a=1.0,
         b=0.01,
         lambda_u=0.1,
-        lambda_v=10.0,
+        lambda_v=0.1,
         lambda_r=1.0,
         lambda_w=0.0,
         layer_epochs=0,
-        content_epochs=10,
+        content_epochs=12,
         max_iter=10,
         learning_rate_init=0.003,
         lr_schedule="cosine",
@@ -173,7 +362,42 @@ class CollaborativeVAE(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, item_features=None, X_val=None, y_val=None):
-        """Fit."""
+        """Fit the model to the interactions of users and the content of items.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions: positive where the user met the item, as 1 or as a count
+            that weighs it.
+        y : Ignored
+            Present by convention.
+        item_features : {array-like, sparse matrix} of shape (n_items, n_words), \
+                default=None
+            Content of the items, a row for each column of `X`. Also a mapping
+            ``{"features": item_features}``, which scikit-learn's searches leave whole
+            where there are as many items as users.
+        X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
+                default=None
+            Interactions to fold in for validation: of the training users, or of
+            others. With a validation set the round with the best `scoring` is kept;
+            with `early_stopping` the fit ends when it has not improved for
+            `n_iter_no_change` rounds.
+        y_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
+                default=None
+            Held-out interactions of the same users, the truth.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or item_features is negative where it must not be, not finite or of
+            the wrong shape, if X has no interaction, or if training diverges. The
+            estimator is then as before.
+        """
         parse_metrics(self.scoring)
         with restored_on_error(self):
             X = self._check_rows(X, reset=True)
@@ -202,7 +426,7 @@ class CollaborativeVAE(
         return self
 
     def transform(self, X):
-        """Factors of users, in closed form from their interactions.
+        """Fold users in: their factors in closed form from their interactions.
 
         Parameters
         ----------
@@ -218,7 +442,7 @@ class CollaborativeVAE(
         return self._gather_rows(self._check_rows(X, reset=False), self._fold_in)
 
     def transform_items(self, item_features):
-        r"""Factors of items that nobody has met yet, from their content.
+        r"""Encode the content of items that nobody has met yet.
 
         They are what `item_factors_` holds for such items: the code of the content,
         shrunk by :math:`\lambda_v (b U'U + \lambda_v I)^{-1}`. That nobody has met an
@@ -233,6 +457,7 @@ class CollaborativeVAE(
         Returns
         -------
         V : ndarray of shape (n_new_items, n_components), float32
+            Item factors.
         """
         return self._new_item_factors(item_features).cpu().numpy()
 
@@ -252,323 +477,3 @@ class CollaborativeVAE(
         check_is_fitted(self)
         U = check_codes(U, self._n_features_out)
         return self._gather_rows(U, lambda rows: rows @ self._module.item_factors.T)
-
-    def decision_function(self, X, *, new_item_features=None):
-        """Score every item for every user.
-
-        The whole dense array is built; `recommend` ranks without it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_users, n_items)
-            Interactions of the users, who need not have been in the training data.
-        new_item_features : {array-like, sparse matrix} of shape \
-                (n_new_items, n_words), default=None
-            Content of items that stand behind those of the catalogue.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_users, n_items + n_new_items), float32
-            Greater is better. Items of `X` are scored like the others.
-        """
-        check_is_fitted(self)
-        X = self._check_rows(X, reset=False)
-        factors = self._catalogue(new_item_features)
-        shape = (X.shape[0], factors.shape[0])
-        return gather_scores(self._iter_scores(X, factors), shape)
-
-    def recommend(
-        self,
-        X,
-        n_items=10,
-        *,
-        exclude_seen=True,
-        candidates=None,
-        return_scores=False,
-        new_item_features=None,
-    ):
-        """Rank the best items for each user, new ones among them if wanted.
-
-        Works by batches, with the top items chosen on the device: no dense array of
-        users by items is held.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_users, n_items)
-            Interactions of the users, who need not have been in the training data.
-        n_items : int, default=10
-            How many items for each user.
-        exclude_seen : bool, default=True
-            Leave out the items that the user has in `X`.
-        candidates : array-like of int, shape (n_candidates,), default=None
-            Rank only these items, given by column. None ranks all.
-        return_scores : bool, default=False
-            Return the scores too.
-        new_item_features : {array-like, sparse matrix} of shape \
-                (n_new_items, n_words), default=None
-            Content of items that nobody has met yet. They are numbered on from
-            `n_features_in_`.
-
-        Returns
-        -------
-        items : ndarray of shape (n_users, n_items), int64
-            Columns of the items, best first; equal scores in the order of columns. A
-            user with fewer items left to recommend gets -1 at the end.
-        scores : ndarray of shape (n_users, n_items), float32
-            Their scores, minus infinity for -1. Only with `return_scores`.
-
-        Raises
-        ------
-        ValueError
-            If more items are asked for than there are to rank, or content is given to
-            a model that was fitted without.
-        """
-        check_is_fitted(self)
-        X = self._check_rows(X, reset=False)
-        factors = self._catalogue(new_item_features)
-        return rank_batches(
-            self._iter_scores(X, factors),
-            (X.shape[0], factors.shape[0]),
-            n_items,
-            exclude_seen=exclude_seen,
-            candidates=candidates,
-            return_scores=return_scores,
-        )
-
-    # Training
-
-    def _check_settings(self):
-        check_layer_sizes(self.hidden_layer_sizes)
-        check_callbacks(self.callbacks)
-        if self.a < self.b:
-            raise ValueError(
-                f"a={self.a} is less than b={self.b}: what a user met would count less "
-                "than what the user did not meet; pass a >= b."
-            )
-
-    def _check_item_features(self, item_features, n_items=None):
-        """Content as canonical CSR or as an array; a mapping holds it as "features"."""
-        if isinstance(item_features, Mapping):
-            if set(item_features) != {"features"}:
-                raise ValueError(
-                    "item_features is a mapping with the keys "
-                    f'{sorted(map(str, item_features))}; the one key is "features".'
-                )
-            item_features = item_features["features"]
-        features = check_array(
-            item_features,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            ensure_non_negative=self.likelihood != "gaussian",
-            input_name="item_features",
-        )
-        check_float32_range(features, "item_features")
-        if n_items is not None and features.shape[0] != n_items:
-            raise ValueError(
-                f"item_features has {features.shape[0]} rows but X has {n_items} "
-                "columns (items); pass one row per item. (scikit-learn's searches cut "
-                "what has as many rows as X has users: where there are as many items "
-                'as users, pass a mapping {"features": item_features}.)'
-            )
-        largest = features.max()
-        if self.likelihood == "bernoulli" and largest > 1:
-            raise ValueError(
-                f"item_features goes up to {largest:.6g}, but the likelihood is "
-                "'bernoulli'; scale it to [0, 1], as "
-                "sklearn.preprocessing.MaxAbsScaler does, or choose another likelihood."
-            )
-        if sp.issparse(features) or self.likelihood == "multinomial":
-            return canonical_csr(features)
-        return features
-
-    def _pretrain(self, features, seed):
-        """Content model trained alone, and whether the user interrupted that."""
-        if features is None:
-            return None, False
-        pretrain = check_memory(self.memory).cache(
-            pretrained_content, ignore=["device", "verbose"]
-        )
-        try:
-            content = pretrain(
-                features,
-                self._content_settings(),
-                seed,
-                device=resolve_device(self.device),
-                verbose=self.verbose,
-            )
-        except PretrainingInterrupted as interruption:
-            return interruption.content, True
-        return content, False
-
-    def _content_settings(self):
-        names = ContentSettings.__dataclass_fields__
-        values = {name: getattr(self, name) for name in names}
-        values["hidden_layer_sizes"] = tuple(self.hidden_layer_sizes)
-        return ContentSettings(**values)
-
-    def _run(self, X, features, content, n_rounds, validation, seed):
-        """Put factors in place and train for so many rounds, interrupted or not."""
-        device = resolve_device(self.device)
-        self._module = FactorModel(
-            *X.shape,
-            self.n_components,
-            content=copy.deepcopy(content),
-            lambda_r=self.lambda_r,
-            lambda_v=self.lambda_v,
-        ).to(device)
-        self._state = TrainingState(seed)
-        sweep = Sweep(
-            self._module,
-            X,
-            None if features is None else partial(self._encode, features),
-            a=self.a,
-            b=self.b,
-            lambda_u=self.lambda_u,
-            lambda_v=self.lambda_v,
-        )
-        sweep.start(make_generator(seed, INITIAL_FACTORS))
-        for name in ("validation_scores_", "best_validation_score_", "best_iter_"):
-            vars(self).pop(name, None)
-        self.n_iter_, self.objective_curve_ = 0, []
-        self.loss_curve_, self.reconstruction_curve_, self.kl_curve_ = [], [], []
-        if n_rounds == 0:
-            return
-        batches = (
-            []
-            if features is None
-            else IndexedBatches(features, device, for_training=True)
-        )
-        net = make_net(
-            FactorNet,
-            self._module,
-            self._content_settings(),
-            device=device,
-            n_rows=max(1, len(batches)),
-            n_epochs=n_rounds,
-            seed=stream_seed(seed, ROUNDS),
-            anneal=self.content_epochs == 0,
-            callbacks=make_callbacks(
-                n_rounds,
-                # The net trains this very module, in place.
-                score_function=validation
-                and (lambda: self._validation_score(*validation)),
-                patience=self.n_iter_no_change if self.early_stopping else None,
-                tol=self.tol,
-                lr_schedule=None,
-                callbacks=self.callbacks or (),
-                verbose=self.verbose,
-                description=type(self).__name__,
-            ),
-            sweep=sweep,
-        )
-        interrupted = train(net, batches, n_rounds)
-        self._module.eval()
-        self._take_curves(net)
-        if interrupted:
-            raise KeyboardInterrupt
-
-    def _take_curves(self, net):
-        rounds = [epoch for epoch in net.history if "objective" in epoch]
-        self.n_iter_ = net.epoch_
-        self.objective_curve_ = [epoch["objective"] for epoch in rounds]
-        if self._module.content is not None:
-            self.loss_curve_ = [epoch["train_loss"] for epoch in rounds]
-            self.reconstruction_curve_ = [e["train_reconstruction"] for e in rounds]
-            self.kl_curve_ = [epoch["train_kl"] for epoch in rounds]
-        stopping = dict(net.callbacks_).get(BEST_WEIGHTS)
-        if stopping is not None and stopping.best_epoch_:
-            self.validation_scores_ = [
-                epoch["valid_score"] for epoch in rounds if "valid_score" in epoch
-            ]
-            self.best_iter_ = stopping.best_epoch_
-            self.best_validation_score_ = self.validation_scores_[self.best_iter_ - 1]
-
-    def _refit(self, X, features, content, seed):
-        """Train afresh on all interactions for the best number of rounds."""
-        names = ("validation_scores_", "best_iter_", "best_validation_score_")
-        found = {name: getattr(self, name) for name in names}
-        self._run(X, features, content, found["best_iter_"], None, seed)
-        vars(self).update(found)
-
-    def _take_factors(self, X):
-        """Show the factors as arrays, those of the users for all of X."""
-        if "_module" not in vars(self):
-            return
-        self.item_factors_ = self._module.item_factors.cpu().numpy()
-        self.user_factors_ = self._gather_rows(X, self._fold_in)
-        vars(self).pop("item_content_factors_", None)
-        if self._module.content is not None:
-            self.item_content_factors_ = self._module.content_factors.cpu().numpy()
-
-    def _split_validation(self, X, seed):
-        """Hold out a part of every user's interactions."""
-        X_train, held_out = hold_out_interactions(
-            X, self.validation_fraction, random_state=seed
-        )
-        if held_out.nnz == 0:
-            raise ValueError(
-                "No interactions can be held out for validation: no user has two, in "
-                f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items. "
-                "Pass more data, X_val and y_val, or early_stopping=False."
-            )
-        return X_train, X_train, held_out
-
-    def _validation_score(self, X_val, y_val):
-        return ranking_scores(self._checked_recommender(), X_val, y_val, self.scoring)
-
-    # Inference
-
-    def _encode(self, features):
-        """Codes of checked content, on the device: (n_rows, n_components)."""
-        self._module.content.eval()
-        parts = self._map_rows(features, self._module.content.encode)
-        return torch.cat([codes for _, _, codes in parts])
-
-    def _fold_in(self, rows):
-        """Factors of the users with these rows: (n_rows, n_components)."""
-        return half_step(
-            rows,
-            self._module.item_factors,
-            a=self.a,
-            b=self.b,
-            regularization=self.lambda_u,
-        )
-
-    def _catalogue(self, new_item_features):
-        """Factors of all items, those of new ones behind."""
-        factors = self._module.item_factors
-        if new_item_features is None:
-            return factors
-        return torch.cat([factors, self._new_item_factors(new_item_features)])
-
-    def _new_item_factors(self, item_features):
-        check_is_fitted(self)
-        content = self._module.content
-        if content is None:
-            raise ValueError(
-                f"This {type(self).__name__} was fitted without item_features, so it "
-                "knows nothing of items but who met them; fit it with item_features."
-            )
-        features = self._check_item_features(item_features)
-        if features.shape[1] != content.n_features:
-            raise ValueError(
-                f"The content of new items has {features.shape[1]} columns but the "
-                f"model was fitted with {content.n_features}; pass the same features."
-            )
-        return self._encode(features) @ self._module.item_shrinkage
-
-    def _iter_scores(self, X, factors=None):
-        if factors is None:
-            factors = self._module.item_factors
-        return self._map_rows(X, lambda rows: self._fold_in(rows) @ factors.T)
-
-    @property
-    def _n_features_out(self):
-        return self._module.item_factors.shape[1]
-
-    def __sklearn_tags__(self):
-        """Rows may be sparse."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags

@@ -12,9 +12,8 @@ from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 
 from skvae import CollaborativeVAE
-from skvae import _collaborative_vae as module
-from skvae._collaborative_vae import INITIAL_FACTORS
-from skvae._training import make_generator
+from skvae._collaborative_fit import INITIAL_FACTORS
+from skvae._training import IndexedBatches, make_generator
 from skvae.datasets import make_interactions
 from skvae.metrics import recall_at_k
 from skvae.model_selection import hold_out_interactions, hold_out_items, top_items
@@ -186,7 +185,7 @@ def test_content_finds_items_that_nobody_has_met(data):
 def test_pull_is_the_expected_distance_from_the_factors(fitted, data):
     """Against the mean over many draws from the posterior."""
     model = fitted._module
-    rows = module.IndexedBatches(data.features[:4], "cpu").take(slice(0, 4))
+    rows = IndexedBatches(data.features[:4], "cpu").take(slice(0, 4))
     with torch.no_grad():
         pull = model((rows[0], rows[1]), None)[2]
         mean, log_variance = model.content.posterior(rows[0])

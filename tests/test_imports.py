@@ -27,7 +27,9 @@ SHARED = {
     "_base",
     "_collaborative_fit",
     "_content_model",
+    "_factor_training",
     "_inference",
+    "_new_items",
     "_recommender",
     "_vae_fit",
 }
