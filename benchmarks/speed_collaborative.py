@@ -130,6 +130,7 @@ def epochs(estimator, features):
         n_epochs=1,
         seed=0,
         anneal=False,
+        verbose=0,
         callbacks=[],
     )
     batches = RowBatches(features, "cpu", for_training=True)

@@ -13,12 +13,12 @@ BLOCK_SIZE = 2**20
 # A block takes rows whose number of entries is at most so many times, and so many
 # more than, that of its shortest row.
 LENGTH_RATIO, LENGTH_SLACK = 1.25, 4
-# Relative error of a row's solution, as its condition bounds it, beyond which the
-# half-step goes on in float64, and there gives up.
+# Relative error of a row's solution, as its condition bounds it, beyond which the row
+# is solved in float64, and there given up.
 MAX_LOSS_OF_PRECISION = 1e-2
 
 
-def half_step(rows, factors, *, a, b, regularization, prior=None):
+def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
     r"""Solve for the factors of all rows with those of the columns held fixed.
 
     Minimises, for each row i,
@@ -41,6 +41,8 @@ def half_step(rows, factors, *, a, b, regularization, prior=None):
         Weight lambda of the distance to the prior mean.
     prior : Tensor of shape (n_rows, n_components), default=None
         Prior means p; None for zeros.
+    inverse : Tensor of shape (n_components, n_components), default=None
+        What `inverse_cholesky` gives for these factors, where it is known.
 
     Returns
     -------
@@ -55,20 +57,23 @@ def half_step(rows, factors, *, a, b, regularization, prior=None):
     # In coordinates where L L' = b Y'Y + lambda I is the identity, a row has
     # x = (I + S'S)^-1 (q + S's) with s = sqrt(c - b) over what it met, S = diag(s) Y
     # and q = b Y'1 + lambda p.
-    inverse = _inverse_cholesky(factors, b, regularization)
+    if inverse is None:
+        inverse = inverse_cholesky(factors, b=b, regularization=regularization)
+    columns = rows.indices
+    if len(columns) < len(factors):  # whiten what is met alone, in a fixed order
+        met, columns = torch.unique(columns, return_inverse=True)
+        factors = factors[met.long()]
     whitened = factors @ inverse.T
-    if _loss_of_precision(rows, whitened, a - b) > MAX_LOSS_OF_PRECISION:
-        return _half_step_in_double(rows, factors, a, b, regularization, prior)
     if prior is None:
         solution = factors.new_zeros(rows.indptr.shape[0] - 1, factors.shape[1])
     else:
         solution = (regularization * prior) @ inverse.T
     for index, places, present in _blocks(rows.indptr, factors.shape[1]):
-        met = F.embedding(rows.indices[places], whitened)
+        met = F.embedding(columns[places], whitened)
         present = present.to(factors.dtype)
         root = ((a - b) * rows.values[places].to(factors.dtype) * present).sqrt()
         mean = None if prior is None else solution[index]
-        solution[index] = _solve(met, root, b * present, mean)
+        solution[index] = _solve_precisely(met, root, b * present, mean)
     return solution @ inverse
 
 
@@ -85,7 +90,7 @@ def shrinkage(factors, *, b, regularization):
     M : Tensor of shape (n_components, n_components)
         lambda (b Y'Y + lambda I)^-1.
     """
-    inverse = _inverse_cholesky(factors, b, regularization)
+    inverse = inverse_cholesky(factors, b=b, regularization=regularization)
     return regularization * (inverse.T @ inverse)
 
 
@@ -131,8 +136,21 @@ def objective(
     return 0.5 * (squares + penalties)
 
 
-def _inverse_cholesky(factors, b, regularization):
-    """L^-1 with L L' = b Y'Y + lambda I, through float64: small, so on the CPU."""
+def inverse_cholesky(factors, *, b, regularization):
+    """L^-1 with L L' = b Y'Y + lambda I, which the rows of a half-step share.
+
+    It is computed in float64, and as it is small, on the CPU.
+
+    Parameters
+    ----------
+    factors, b, regularization
+        As of `half_step`.
+
+    Returns
+    -------
+    inverse : Tensor of shape (n_components, n_components)
+        Lower triangular.
+    """
     gram = b * (factors.T @ factors).double().cpu()
     gram.diagonal().add_(regularization)
     lower, info = torch.linalg.cholesky_ex(gram)
@@ -145,32 +163,6 @@ def _inverse_cholesky(factors, b, regularization):
     eye = torch.eye(len(lower), dtype=lower.dtype)
     inverse = torch.linalg.solve_triangular(lower, eye, upper=False)
     return inverse.to(factors.dtype).to(factors.device)
-
-
-def _loss_of_precision(rows, whitened, weight):
-    """Machine epsilon times what bounds the condition of every row's system."""
-    if rows.values.numel() == 0:
-        return 0.0
-    largest = weight * float(rows.values.max())
-    largest *= float(whitened.square().sum(dim=1).max())
-    return torch.finfo(whitened.dtype).eps * largest
-
-
-def _half_step_in_double(rows, factors, a, b, regularization, prior):
-    if factors.dtype == torch.float64:
-        raise ValueError(
-            f"X goes up to {float(rows.values.max()):.3g}, which makes confidences too "
-            "far apart for the factors to be solved for; scale X, or pass a lower a "
-            "or a greater lambda."
-        )
-    return half_step(
-        rows,
-        factors.double(),
-        a=a,
-        b=b,
-        regularization=regularization,
-        prior=None if prior is None else prior.double(),
-    ).to(factors.dtype)
 
 
 def _blocks(indptr, n_components):
@@ -195,6 +187,24 @@ def _blocks(indptr, n_components):
         present = place < lengths[index][:, None]
         yield index, indptr[index].long()[:, None] + place * present, present
         start = stop
+
+
+def _solve_precisely(Y, s, b, p):
+    """Do as `_solve` does, in float64 for rows whose condition asks for it."""
+    solution = _solve(Y, s, b, p)
+    # The trace bounds the condition of I + S'S, and epsilon times it the error.
+    trace = (s.square() * Y.square().sum(dim=2)).sum(dim=1).double()
+    rough = torch.finfo(Y.dtype).eps * trace > MAX_LOSS_OF_PRECISION
+    if rough.any():
+        if torch.finfo(torch.float64).eps * trace.max() > MAX_LOSS_OF_PRECISION:
+            raise ValueError(
+                "The confidences of a row of X are too high, beside what regularizes "
+                f"it, for its factors to be solved for (by {float(trace.max()):.3g} "
+                "times); scale X, or pass a lower a or a greater lambda."
+            )
+        parts = [None if t is None else t[rough].double() for t in (Y, s, b, p)]
+        solution[rough] = _solve(*parts).to(solution.dtype)
+    return solution
 
 
 def _solve(Y, s, b, p):
@@ -223,5 +233,5 @@ def _times(matrices, vectors):
 def _cholesky_solve(gram, right):
     """Solve (I + gram) x = right for a stack of matrices."""
     gram.diagonal(dim1=1, dim2=2).add_(1.0)
-    lower = torch.linalg.cholesky(gram)
+    lower = torch.linalg.cholesky_ex(gram).L  # `_solve_precisely` sees to it
     return torch.cholesky_solve(right[:, :, None], lower)[:, :, 0]

@@ -46,6 +46,10 @@ from skvae.model_selection._sparse import canonical_csr
 from skvae.nn import FactorModel
 
 INITIAL_FACTORS, ROUNDS = 3, 8  # streams of random numbers; see make_generator
+# Parameters that a fitted model keeps, whatever is set on the estimator later.
+WEIGHTS = ("a", "b", "lambda_u", "lambda_v", "lambda_r")
+VALIDATED = ("validation_scores_", "best_iter_", "best_validation_score_")
+SHOWN_FACTORS = ("item_factors_", "user_factors_", "item_content_factors_")
 
 
 class CollaborativeFit(
@@ -68,7 +72,7 @@ class CollaborativeFit(
                 "than what the user did not meet; pass a >= b."
             )
 
-    def _check_item_features(self, item_features, n_items=None):
+    def _check_item_features(self, item_features, likelihood, name="item_features"):
         """Content as canonical CSR or as an array; a mapping holds it as "features"."""
         if isinstance(item_features, Mapping):
             if set(item_features) != {"features"}:
@@ -81,41 +85,42 @@ class CollaborativeFit(
             item_features,
             accept_sparse="csr",
             dtype=(np.float64, np.float32),
-            ensure_non_negative=self.likelihood != "gaussian",
-            input_name="item_features",
+            ensure_non_negative=likelihood != "gaussian",
+            input_name=name,
         )
-        check_float32_range(features, "item_features")
-        if n_items is not None and features.shape[0] != n_items:
+        if sp.issparse(features) or likelihood == "multinomial":
+            features = sp.csr_array(canonical_csr(features))
+        check_float32_range(features, name)
+        if likelihood == "bernoulli" and features.max() > 1:
+            raise ValueError(
+                f"{name} goes up to {features.max():.6g}, but the likelihood is "
+                "'bernoulli'; scale it to [0, 1], as "
+                "sklearn.preprocessing.MaxAbsScaler does, or choose another likelihood."
+            )
+        return features
+
+    def _check_alignment(self, features, n_items):
+        if features.shape[0] != n_items:
             raise ValueError(
                 f"item_features has {features.shape[0]} rows but X has {n_items} "
                 "columns (items); pass one row per item. (scikit-learn's searches cut "
                 "what has as many rows as X has users: where there are as many items "
                 'as users, pass a mapping {"features": item_features}.)'
             )
-        largest = features.max()
-        if self.likelihood == "bernoulli" and largest > 1:
-            raise ValueError(
-                f"item_features goes up to {largest:.6g}, but the likelihood is "
-                "'bernoulli'; scale it to [0, 1], as "
-                "sklearn.preprocessing.MaxAbsScaler does, or choose another likelihood."
-            )
-        if sp.issparse(features) or self.likelihood == "multinomial":
-            return canonical_csr(features)
-        return features
 
     def _pretrain(self, features, seed):
         """Content model trained alone, and whether the user interrupted that."""
         if features is None:
             return None, False
         pretrain = check_memory(self.memory).cache(
-            pretrained_content, ignore=["device", "verbose"]
+            pretrained_content, ignore=["verbose"]
         )
         try:
             content = pretrain(
                 features,
                 self._content_settings(),
                 seed,
-                device=resolve_device(self.device),
+                device=str(resolve_device(self.device)),
                 verbose=self.verbose,
             )
         except PretrainingInterrupted as interruption:
@@ -123,75 +128,78 @@ class CollaborativeFit(
         return content, False
 
     def _content_settings(self):
-        names = ContentSettings.__dataclass_fields__
-        values = {name: getattr(self, name) for name in names}
-        values["hidden_layer_sizes"] = tuple(self.hidden_layer_sizes)
-        return ContentSettings(**values)
+        return ContentSettings(
+            **{name: getattr(self, name) for name in ContentSettings.names()}
+        )
 
     def _run(self, X, features, content, n_rounds, validation, seed):
-        """Put factors in place and train for so many rounds, interrupted or not."""
-        device = resolve_device(self.device)
-        self._module = FactorModel(
-            *X.shape,
+        """Put new factors in place and train; return whether the user interrupted."""
+        sweep = self._start(X, features, content, seed)
+        interrupted = False
+        if n_rounds:
+            device = self._module_device
+            batches = []
+            if features is not None:
+                batches = IndexedBatches(features, device, for_training=True)
+            net = make_net(
+                FactorNet,
+                self._module,
+                self._content_settings(),
+                device=device,
+                n_rows=max(1, len(batches)),
+                n_epochs=n_rounds,
+                seed=stream_seed(seed, ROUNDS),
+                anneal=self.content_epochs == 0,
+                verbose=self.verbose,
+                callbacks=make_callbacks(
+                    n_rounds,
+                    # The net trains this very module, in place.
+                    score_function=validation
+                    and (lambda: self._validation_score(*validation)),
+                    patience=self.n_iter_no_change if self.early_stopping else None,
+                    tol=self.tol,
+                    lr_schedule=None,
+                    callbacks=self.callbacks or (),
+                    verbose=self.verbose,
+                    description=type(self).__name__,
+                ),
+                sweep=sweep,
+            )
+            interrupted = train(net, batches, n_rounds)
+            self._module.eval()
+            self._take_curves(net)
+        if interrupted or not n_rounds:
+            sweep()  # factors to go with the weights as they are now
+        return interrupted
+
+    def _start(self, X, features, content, seed):
+        """Put a new module in place, with the curves of an untrained model."""
+        before = dict(vars(self))
+        model = FactorModel(
+            X.shape[1],
             self.n_components,
             content=copy.deepcopy(content),
-            lambda_r=self.lambda_r,
-            lambda_v=self.lambda_v,
-        ).to(device)
-        self._state = TrainingState(seed)
-        sweep = Sweep(
-            self._module,
-            X,
-            None if features is None else partial(self._encode, features),
-            a=self.a,
-            b=self.b,
-            lambda_u=self.lambda_u,
-            lambda_v=self.lambda_v,
+            **{name: float(getattr(self, name)) for name in WEIGHTS},
         )
-        sweep.start(make_generator(seed, INITIAL_FACTORS))
-        for name in ("validation_scores_", "best_validation_score_", "best_iter_"):
+        self._module = model.to(resolve_device(self.device))
+        encode = None if features is None else partial(self._encode, features)
+        try:
+            sweep = Sweep(model, X, encode)
+            sweep.start(make_generator(seed, INITIAL_FACTORS))
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        self._state = TrainingState(seed)
+        for name in (*VALIDATED, *SHOWN_FACTORS):
             vars(self).pop(name, None)
         self.n_iter_, self.objective_curve_ = 0, []
         self.loss_curve_, self.reconstruction_curve_, self.kl_curve_ = [], [], []
-        if n_rounds == 0:
-            return
-        batches = (
-            []
-            if features is None
-            else IndexedBatches(features, device, for_training=True)
-        )
-        net = make_net(
-            FactorNet,
-            self._module,
-            self._content_settings(),
-            device=device,
-            n_rows=max(1, len(batches)),
-            n_epochs=n_rounds,
-            seed=stream_seed(seed, ROUNDS),
-            anneal=self.content_epochs == 0,
-            callbacks=make_callbacks(
-                n_rounds,
-                # The net trains this very module, in place.
-                score_function=validation
-                and (lambda: self._validation_score(*validation)),
-                patience=self.n_iter_no_change if self.early_stopping else None,
-                tol=self.tol,
-                lr_schedule=None,
-                callbacks=self.callbacks or (),
-                verbose=self.verbose,
-                description=type(self).__name__,
-            ),
-            sweep=sweep,
-        )
-        interrupted = train(net, batches, n_rounds)
-        self._module.eval()
-        self._take_curves(net)
-        if interrupted:
-            raise KeyboardInterrupt
+        return sweep
 
     def _take_curves(self, net):
         rounds = [epoch for epoch in net.history if "objective" in epoch]
-        self.n_iter_ = net.epoch_
+        self.n_iter_ = len(rounds)
         self.objective_curve_ = [epoch["objective"] for epoch in rounds]
         if self._module.content is not None:
             self.loss_curve_ = [epoch["train_loss"] for epoch in rounds]
@@ -207,20 +215,18 @@ class CollaborativeFit(
 
     def _refit(self, X, features, content, seed):
         """Train afresh on all interactions for the best number of rounds."""
-        names = ("validation_scores_", "best_iter_", "best_validation_score_")
-        found = {name: getattr(self, name) for name in names}
-        self._run(X, features, content, found["best_iter_"], None, seed)
-        vars(self).update(found)
+        found = {name: getattr(self, name) for name in VALIDATED}
+        try:
+            return self._run(X, features, content, found["best_iter_"], None, seed)
+        finally:
+            vars(self).update(found)
 
-    def _take_factors(self, X):
-        """Show the factors as arrays, those of the users for all of X."""
-        if "_module" not in vars(self):
-            return
-        self.item_factors_ = self._module.item_factors.cpu().numpy()
-        self.user_factors_ = self._gather_rows(X, self._fold_in)
-        vars(self).pop("item_content_factors_", None)
-        if self._module.content is not None:
-            self.item_content_factors_ = self._module.content_factors.cpu().numpy()
+    def _take_factors(self, X, features):
+        """Show the factors as arrays of their own, those of the users for all of X."""
+        factors = [self._module.item_factors.cpu().numpy().copy(), self._fold_in_all(X)]
+        if features is not None:
+            factors.append(self._encode(features).cpu().numpy())
+        vars(self).update(zip(SHOWN_FACTORS, factors, strict=False))
 
     def _split_validation(self, X, seed):
         """Hold out a part of every user's interactions."""
@@ -242,28 +248,35 @@ class CollaborativeFit(
 
     def _encode(self, features):
         """Codes of checked content, on the device: (n_rows, n_components)."""
-        self._module.content.eval()
-        parts = self._map_rows(features, self._module.content.encode)
+        content = self._module.content.eval()
+        width = max(layer.weight.shape[0] for layer in content.encoder.layers)
+        parts = self._map_rows(features, content.encode, width)
         return torch.cat([codes for _, _, codes in parts])
 
     def _fold_in(self, rows):
         """Factors of the users with these rows: (n_rows, n_components)."""
+        model = self._module
         return half_step(
             rows,
-            self._module.item_factors,
-            a=self.a,
-            b=self.b,
-            regularization=self.lambda_u,
+            model.item_factors,
+            a=model.a,
+            b=model.b,
+            regularization=model.lambda_u,
+            inverse=model.user_inverse,
         )
+
+    def _fold_in_all(self, X):
+        return self._gather_rows(X, self._fold_in, self._n_features_out)
 
     def _catalogue(self, new_item_features):
         """Factors of all items, those of new ones behind."""
         factors = self._module.item_factors
         if new_item_features is None:
             return factors
-        return torch.cat([factors, self._new_item_factors(new_item_features)])
+        new = self._new_item_factors(new_item_features, "new_item_features")
+        return torch.cat([factors, new])
 
-    def _new_item_factors(self, item_features):
+    def _new_item_factors(self, item_features, name="item_features"):
         check_is_fitted(self)
         content = self._module.content
         if content is None:
@@ -271,18 +284,20 @@ class CollaborativeFit(
                 f"This {type(self).__name__} was fitted without item_features, so it "
                 "knows nothing of items but who met them; fit it with item_features."
             )
-        features = self._check_item_features(item_features)
+        likelihood = type(content.likelihood).__name__.lower()
+        features = self._check_item_features(item_features, likelihood, name)
         if features.shape[1] != content.n_features:
             raise ValueError(
-                f"The content of new items has {features.shape[1]} columns but the "
-                f"model was fitted with {content.n_features}; pass the same features."
+                f"{name} has {features.shape[1]} columns but the model was fitted with "
+                f"{content.n_features}; pass the same features."
             )
         return self._encode(features) @ self._module.item_shrinkage
 
     def _iter_scores(self, X, factors=None):
         if factors is None:
             factors = self._module.item_factors
-        return self._map_rows(X, lambda rows: self._fold_in(rows) @ factors.T)
+        width = max(factors.shape)
+        return self._map_rows(X, lambda rows: self._fold_in(rows) @ factors.T, width)
 
     @property
     def _n_features_out(self):

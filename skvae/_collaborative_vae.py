@@ -124,7 +124,7 @@ class CollaborativeVAE(CollaborativeFit):
 
     refit : bool, default=False
         Whether to train again on all interactions, those held out included, for the
-        number of rounds found best.
+        number of rounds found best. Only with `early_stopping` and without `X_val`.
 
     memory : str or joblib.Memory, default=None
         Where to cache the content model that is trained before the rounds, so that a
@@ -375,7 +375,8 @@ class CollaborativeVAE(CollaborativeFit):
                 default=None
             Content of the items, a row for each column of `X`. Also a mapping
             ``{"features": item_features}``, which scikit-learn's searches leave whole
-            where there are as many items as users.
+            where there are as many items as users: pass it so whenever that is the
+            case. Columns are known by their place, not by name.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
                 default=None
             Interactions to fold in for validation: of the training users, or of
@@ -404,7 +405,8 @@ class CollaborativeVAE(CollaborativeFit):
             self._check_settings()
             features = None
             if item_features is not None:
-                features = self._check_item_features(item_features, X.shape[1])
+                features = self._check_item_features(item_features, self.likelihood)
+                self._check_alignment(features, X.shape[1])
             seed = draw_seed(self.random_state)
             X_train, validation = X, None
             if X_val is not None:
@@ -414,13 +416,13 @@ class CollaborativeVAE(CollaborativeFit):
             elif self.early_stopping:
                 X_train, *validation = self._split_validation(X, seed)
             content, interrupted = self._pretrain(features, seed)
-            try:
-                n_rounds = 0 if interrupted else self.max_iter
-                self._run(X_train, features, content, n_rounds, validation, seed)
-                if self.refit and X_train is not X:
-                    self._refit(X, features, content, seed)
-            finally:
-                self._take_factors(X)
+            n_rounds = 0 if interrupted else self.max_iter
+            interrupted |= self._run(
+                X_train, features, content, n_rounds, validation, seed
+            )
+            if self.refit and X_train is not X and not interrupted:
+                interrupted = self._refit(X, features, content, seed)
+            self._take_factors(X, features)
             if interrupted:
                 raise KeyboardInterrupt
         return self
@@ -439,7 +441,7 @@ class CollaborativeVAE(CollaborativeFit):
             For the training data, what `user_factors_` holds.
         """
         check_is_fitted(self)
-        return self._gather_rows(self._check_rows(X, reset=False), self._fold_in)
+        return self._fold_in_all(self._check_rows(X, reset=False))
 
     def transform_items(self, item_features):
         r"""Encode the content of items that nobody has met yet.

@@ -1,6 +1,6 @@
 """The content model of CollaborativeVAE, and how it is trained before the rounds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -48,6 +48,20 @@ class ContentSettings:
     learning_rate_init: float
     lr_schedule: str | None
     batch_size: int
+
+    def __post_init__(self):
+        """Take the types of Python, so that equal settings are the same to a cache."""
+        sizes = tuple(int(size) for size in self.hidden_layer_sizes)
+        object.__setattr__(self, "hidden_layer_sizes", sizes)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, field.name, value.item())
+
+    @classmethod
+    def names(cls):
+        """Names of the settings."""
+        return [field.name for field in fields(cls)]
 
 
 class PretrainingInterrupted(KeyboardInterrupt):
@@ -102,6 +116,7 @@ def pretrained_content(features, settings, seed, device="auto", verbose=0):
             n_epochs=settings.content_epochs,
             seed=stream_seed(seed, CONTENT),
             anneal=True,
+            verbose=verbose,
             callbacks=progress(settings.content_epochs, "content", verbose),
         )
         batches = RowBatches(features, device, for_training=True)
@@ -174,6 +189,7 @@ def make_net(
     n_epochs,
     seed,
     anneal,
+    verbose,
     callbacks,
     **kwargs,
 ):
@@ -197,6 +213,8 @@ def make_net(
         Seed of this training.
     anneal : bool
         Whether the weight of the KL rises, or is beta from the start.
+    verbose : int
+        More than 1 for a line for each epoch.
     callbacks : list
         As `make_callbacks` returns them.
     **kwargs
@@ -225,7 +243,7 @@ def make_net(
         cosine=settings.lr_schedule == "cosine",
         batch_size=settings.batch_size,
         device=device,
-        verbose=0,
+        verbose=int(verbose > 1),
         callbacks=callbacks,
         **{"lr": settings.learning_rate_init, **optimizer, **kwargs},
     )
@@ -288,6 +306,7 @@ def _train_layers(content, features, settings, seed, device, verbose):
             n_epochs=settings.layer_epochs,
             seed=stream_seed(seed, LAYERS, depth),
             anneal=False,
+            verbose=verbose,
             lr=LAYER_LEARNING_RATE,
             callbacks=progress(settings.layer_epochs, f"layer {depth + 1}", verbose),
         )

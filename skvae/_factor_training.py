@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from skvae._als import half_step, objective, shrinkage
+from skvae._als import half_step, inverse_cholesky, objective, shrinkage
 from skvae._training import RowBatches, VAENet
 
 
@@ -72,19 +72,17 @@ class Sweep:
         Interactions.
     encode : callable or None
         Takes nothing and returns the content factors, (n_items, n_components).
-    a, b, lambda_u, lambda_v : float
-        As of `CollaborativeVAE`.
     """
 
-    def __init__(self, model, X, encode, *, a, b, lambda_u, lambda_v):
+    def __init__(self, model, X, encode):
         self.model = model
         device = model.item_factors.device
         self.users = RowBatches(X, device).take(slice(0, X.shape[0]))
         by_item = sp.csr_array(X.T)
         self.items = RowBatches(by_item, device).take(slice(0, X.shape[1]))
         self.encode = encode
-        self.confidence = {"a": a, "b": b}
-        self.lambda_u, self.lambda_v = lambda_u, lambda_v
+        self.prior = None  # the content factors
+        self.user_factors = None
 
     @torch.no_grad()
     def start(self, generator):
@@ -94,8 +92,7 @@ class Sweep:
             noise = torch.randn(model.item_factors.shape, generator=generator)
             model.item_factors.copy_(noise / noise.shape[1] ** 0.5)
         else:
-            model.content_factors.copy_(self.encode())
-            model.item_factors.copy_(model.content_factors)
+            model.item_factors.copy_(self.encode())
         self._solve_users()
         self._set_shrinkage()
 
@@ -104,47 +101,44 @@ class Sweep:
         """Solve for the items, then for the users, and return the objective."""
         model = self.model
         if self.encode is not None:
-            model.content_factors.copy_(self.encode())
+            self.prior = self.encode()
         self._set_shrinkage()
         model.item_factors.copy_(
             half_step(
                 self.items,
-                model.user_factors,
-                **self.confidence,
-                regularization=self.lambda_v,
-                prior=self._prior,
+                self.user_factors,
+                a=model.a,
+                b=model.b,
+                regularization=model.lambda_v,
+                prior=self.prior,
             )
         )
         self._solve_users()
         return objective(
             self.users,
-            model.user_factors,
+            self.user_factors,
             model.item_factors,
-            **self.confidence,
-            lambda_rows=self.lambda_u,
-            lambda_columns=self.lambda_v,
-            prior=self._prior,
+            a=model.a,
+            b=model.b,
+            lambda_rows=model.lambda_u,
+            lambda_columns=model.lambda_v,
+            prior=self.prior,
         )
 
-    @property
-    def _prior(self):
-        return None if self.encode is None else self.model.content_factors
-
     def _solve_users(self):
-        self.model.user_factors.copy_(
-            half_step(
-                self.users,
-                self.model.item_factors,
-                **self.confidence,
-                regularization=self.lambda_u,
-            )
+        model = self.model
+        shared = {"b": model.b, "regularization": model.lambda_u}
+        model.user_inverse.copy_(inverse_cholesky(model.item_factors, **shared))
+        self.user_factors = half_step(
+            self.users,
+            model.item_factors,
+            a=model.a,
+            **shared,
+            inverse=model.user_inverse,
         )
 
     def _set_shrinkage(self):
-        self.model.item_shrinkage.copy_(
-            shrinkage(
-                self.model.user_factors,
-                b=self.confidence["b"],
-                regularization=self.lambda_v,
-            )
+        model = self.model
+        model.item_shrinkage.copy_(
+            shrinkage(self.user_factors, b=model.b, regularization=model.lambda_v)
         )

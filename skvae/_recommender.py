@@ -201,6 +201,14 @@ class RecommenderMixin(metaclass=ABCMeta):
             )
         if y_val.nnz == 0:
             raise ValueError("y_val holds no interactions, so nothing can be scored.")
+        check_non_negative(y_val, f"{type(self).__name__}: y_val")
+        n_repeated = X_val.multiply(y_val).nnz
+        if n_repeated:
+            raise ValueError(
+                f"y_val repeats {n_repeated} of the interactions of X_val, which are "
+                "left out of the ranking and so cannot be found; hold them out of "
+                "X_val (see model_selection.hold_out_interactions)."
+            )
         return X_val, y_val
 
     def __sklearn_tags__(self):

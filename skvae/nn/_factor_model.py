@@ -1,44 +1,35 @@
-"""The model of Collaborative VAE: factors, and a VAE of what the items contain."""
+"""The model of Collaborative VAE: item factors, and a VAE of the items' content."""
 
 import torch
 from torch import nn
 
 
 class FactorModel(nn.Module):
-    """User and item factors, the latter tied to the codes of the items' content.
+    """Item factors, tied to the codes of the items' content.
 
-    Factors are buffers: they move between devices and are saved and restored with the
-    weights, but closed forms set them, not the optimiser.
+    Factors and what goes with them are buffers: they move between devices and are
+    saved and restored with the weights, but closed forms set them, not the optimiser.
 
     Parameters
     ----------
-    n_users, n_items, n_components : int
+    n_items, n_components : int
         Sizes of the factors, all zero at first.
     content : skvae.nn.VAE or None
         Encodes what the items contain in as many dimensions; None for factors alone.
-    lambda_r : float
-        Weight of the content's negative log-likelihood in the loss.
-    lambda_v : float
-        Weight of the distance between an item's factors and the code of its content.
+    a, b, lambda_u, lambda_v, lambda_r : float
+        As of `CollaborativeVAE`.
     """
 
     def __init__(
-        self,
-        n_users,
-        n_items,
-        n_components,
-        *,
-        content=None,
-        lambda_r=1.0,
-        lambda_v=1.0,
+        self, n_items, n_components, *, content, a, b, lambda_u, lambda_v, lambda_r
     ):
         super().__init__()
         self.content = content
-        self.lambda_r = lambda_r
-        self.lambda_v = lambda_v
-        self.register_buffer("user_factors", torch.zeros(n_users, n_components))
+        self.a, self.b = a, b
+        self.lambda_u, self.lambda_v, self.lambda_r = lambda_u, lambda_v, lambda_r
         self.register_buffer("item_factors", torch.zeros(n_items, n_components))
-        self.register_buffer("content_factors", torch.zeros(n_items, n_components))
+        # What folds users in, and what takes the code of an unmet item to its factors.
+        self.register_buffer("user_inverse", torch.zeros(n_components, n_components))
         self.register_buffer("item_shrinkage", torch.zeros(n_components, n_components))
 
     def forward(self, batch, generator):
