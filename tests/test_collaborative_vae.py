@@ -284,12 +284,11 @@ def test_own_validation_set_is_scored_and_never_learned_from(data):
     model = CollaborativeVAE(**SMALL, scoring="recall_relevant@20")
     model.fit(X, item_features=data.features, X_val=X, y_val=held_out)
     assert len(model.validation_scores_) == SMALL["max_iter"]
-    short = {**SMALL, "max_iter": model.best_iter_, "lr_schedule": None}
-    one = CollaborativeVAE(**short).fit(X, item_features=data.features)
-    two = CollaborativeVAE(**short)
-    two.fit(X, item_features=data.features, X_val=X, y_val=held_out)
-    if two.best_iter_ == two.n_iter_:
-        np.testing.assert_array_equal(one.item_factors_, two.item_factors_)
+    once = {**SMALL, "max_iter": 1}
+    watched = CollaborativeVAE(**once)
+    watched.fit(X, item_features=data.features, X_val=X, y_val=held_out)
+    alone = CollaborativeVAE(**once).fit(X, item_features=data.features)
+    np.testing.assert_array_equal(watched.item_factors_, alone.item_factors_)
 
 
 def test_memory_keeps_the_pretraining(data, tmp_path, monkeypatch):
@@ -301,7 +300,11 @@ def test_memory_keeps_the_pretraining(data, tmp_path, monkeypatch):
         raise AssertionError("The content model was trained a second time.")
 
     monkeypatch.setattr("skvae._content_model.train", trained_again)
+    second.fit(sp.csr_matrix(data.X), item_features=sp.csr_matrix(data.features))
+    second.set_params(dropout=np.float64(second.dropout), batch_size=np.int64(20))
     second.fit(data.X, item_features=data.features)
+    with pytest.raises(AssertionError, match="a second time"):
+        clone(second).set_params(beta=0.1).fit(data.X, item_features=data.features)
     monkeypatch.undo()
     plain = CollaborativeVAE(**SMALL, lambda_v=3.0)
     plain.fit(data.X, item_features=data.features)
@@ -325,27 +328,160 @@ def test_interruption_within_an_epoch_leaves_a_usable_model(data):
     with pytest.raises(KeyboardInterrupt):
         model.fit(data.X, item_features=data.features)
     assert model.n_iter_ == len(model.objective_curve_) == 1
-    assert (model.recommend(data.X, 3) >= 0).all()
+    assert_consistent(model, data)
 
 
-def test_interrupted_pretraining_leaves_a_usable_model(data, monkeypatch):
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_interrupted_pretraining_leaves_a_usable_model(
+    data, monkeypatch, early_stopping
+):
     monkeypatch.setattr("skvae._content_model.train", lambda *args: True)
-    model = CollaborativeVAE(**SMALL)
+    model = CollaborativeVAE(**SMALL, early_stopping=early_stopping, refit=True)
     with pytest.raises(KeyboardInterrupt):
         model.fit(data.X, item_features=data.features)
     assert model.n_iter_ == 0
-    assert np.isfinite(model.decision_function(data.X)).all()
-    assert model.item_content_factors_.any()
+    assert_consistent(model, data)
+
+
+def assert_consistent(model, data):
+    """What is shown of a fitted model is what it computes with."""
+    np.testing.assert_array_equal(model.transform(data.X), model.user_factors_)
+    unmet = np.flatnonzero(np.diff(data.X.tocsc().indptr) == 0)
+    np.testing.assert_allclose(
+        model.transform_items(data.features)[unmet],
+        model.item_factors_[unmet],
+        rtol=1e-3,
+        atol=1e-4,
+    )
+    assert (model.recommend(data.X, 3) >= 0).all()
+
+
+def test_interruption_before_a_model_stands_keeps_the_old_one(
+    data, fitted, monkeypatch
+):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    model = pickle.loads(pickle.dumps(fitted))
+    before = model.decision_function(data.X)
+    for place in (
+        "skvae._content_model.make_content",
+        "skvae._factor_training.Sweep.start",
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(data.X[:, :70], item_features=data.features[:70])
+        np.testing.assert_array_equal(model.decision_function(data.X), before)
 
 
 def test_failed_fit_leaves_the_model_as_it_was(data, fitted):
     model = pickle.loads(pickle.dumps(fitted))
     before = model.decision_function(data.X)
-    model.set_params(learning_rate_init=1e30)
-    with pytest.raises(ValueError, match="learning_rate_init"):
-        model.fit(data.X[:, :70], item_features=data.features[:70])
-    model.set_params(learning_rate_init=fitted.learning_rate_init)
+    for parameters, message in (
+        ({"learning_rate_init": 1e30}, "learning_rate_init"),
+        ({"device": "no such device"}, "device"),
+        ({"a": 1e35}, "scale X"),
+    ):
+        model.set_params(**parameters)
+        with pytest.raises(ValueError, match=message):
+            model.fit(data.X[:, :70], item_features=data.features[:70])
+        model.set_params(**{name: getattr(fitted, name) for name in parameters})
+        np.testing.assert_array_equal(model.decision_function(data.X), before)
+
+
+def test_the_callers_content_is_left_alone(data):
+    features = data.features.copy()
+    features.indices[1] = features.indices[0]  # a duplicate
+    features.data[3] = 0.0  # stored, and nothing
+    features = sp.csr_array((features.data, features.indices, features.indptr))
+    before = [part.copy() for part in (features.data, features.indices)]
+    for part in (features.data, features.indices, features.indptr):
+        part.flags.writeable = False
+    model = CollaborativeVAE(**SMALL).fit(data.X, item_features=features)
+    model.recommend(data.X, 3, new_item_features=features)
+    for part, old in zip((features.data, features.indices), before, strict=True):
+        np.testing.assert_array_equal(part, old)
+
+
+def test_parameters_set_after_the_fit_change_no_prediction(data, fitted):
+    model = pickle.loads(pickle.dumps(fitted))
+    model.set_params(a=7.0, b=2.0, lambda_u=100.0, lambda_v=3.0, likelihood="gaussian")
+    np.testing.assert_array_equal(model.transform(data.X), fitted.user_factors_)
+    with pytest.raises(ValueError, match="Negative values"):
+        model.transform_items(-data.features)
+
+
+def test_what_the_caller_does_to_the_factors_changes_no_score(data, fitted):
+    model = clone(fitted).fit(data.X, item_features=data.features)
+    before = model.decision_function(data.X)
+    model.item_factors_ *= 2
+    model.user_factors_ *= 2
+    model.item_content_factors_ *= 2
     np.testing.assert_array_equal(model.decision_function(data.X), before)
+
+
+def test_objective_counts_the_content(data):
+    """Without noise and with a rate that changes nothing, all terms can be added."""
+    model = CollaborativeVAE(
+        5,
+        variational=False,
+        dropout=0.0,
+        content_epochs=0,
+        max_iter=1,
+        learning_rate_init=1e-30,
+        lambda_r=3.0,
+        lambda_u=0.5,
+        lambda_v=0.7,
+        random_state=0,
+    ).fit(data.X, item_features=data.features)
+    codes = model.item_content_factors_
+    with torch.no_grad():
+        decode = model._module.content.decode
+        logits = decode(torch.from_numpy(codes)).double().numpy()
+    counts = data.features.toarray()
+    log_shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    R = data.X.toarray()
+    U, V = model.user_factors_, model.item_factors_
+    expected = (
+        0.5 * (np.where(R, 1.0, 0.01) * (R - U @ V.T) ** 2).sum()
+        + 0.25 * (U**2).sum()
+        + 0.35 * ((V - codes) ** 2).sum()
+        - 3.0 * (counts * log_shares).sum()
+    )
+    np.testing.assert_allclose(model.objective_curve_, [expected], rtol=1e-5)
+
+
+def test_lambda_w_shrinks_weights_and_not_biases(data):
+    options = {**SMALL, "content_epochs": 30, "random_state": 0}
+
+    def norms(lambda_w):
+        model = CollaborativeVAE(**options, lambda_w=lambda_w)
+        content = model.fit(data.X, item_features=data.features)._module.content
+        return (
+            content.encoder.layers[0].weight.norm(),
+            content.decoder.biases[0].norm(),
+        )
+
+    free, decayed = norms(0.0), norms(1e5)
+    assert decayed[0] < 0.5 * free[0]
+    assert decayed[1] > 0.5 * free[1]
+
+
+def test_verbose_shows_progress_and_silence_is_the_default(data, capsys):
+    options = {**SMALL, "hidden_layer_sizes": (5,), "layer_epochs": 1}
+    shown = []
+    for verbose in (0, 1, 2):
+        CollaborativeVAE(**options, verbose=verbose).fit(
+            data.X, item_features=data.features
+        )
+        captured = capsys.readouterr()
+        shown.append(captured.out + captured.err)
+    assert shown[0] == ""
+    for name in ("layer 1", "content", "CollaborativeVAE", "objective"):
+        assert name in shown[1]
+    assert shown[2].count("train_loss") == 3  # heads of three tables
+    assert "objective" in shown[2]
 
 
 # Searches
@@ -397,13 +533,28 @@ def test_as_many_users_as_items_take_a_mapping_in_a_search(data):
         (lambda F: F.toarray() * np.nan, "item_features contains NaN"),
         (lambda F: -F, "Negative values"),
         (lambda F: {"words": F}, r"keys \['words'\]"),
-        (lambda F: F * 1e300 * 1e8, "item_features contains infinity|float32"),
+        (lambda F: F.toarray() + np.inf, "item_features contains infinity"),
         (lambda F: F.astype(float) * 1e60, "item_features holds a value"),
     ],
 )
 def test_bad_content_is_refused(data, change, message):
     with pytest.raises(ValueError, match=message):
         CollaborativeVAE(**SMALL).fit(data.X, item_features=change(data.features))
+
+
+def test_content_too_small_for_float32_is_taken_as_none(data, fitted):
+    tiny = 1e-25 * sp.csr_array(np.eye(2, 60))
+    empty = sp.csr_array((2, 60))
+    np.testing.assert_array_equal(
+        fitted.transform_items(tiny), fitted.transform_items(empty)
+    )
+
+
+def test_a_truth_that_repeats_the_input_is_refused_at_once(data, monkeypatch):
+    monkeypatch.setattr("skvae._content_model.train", None)  # never called
+    model = CollaborativeVAE(**SMALL)
+    with pytest.raises(ValueError, match="y_val repeats 1574 of the interactions"):
+        model.fit(data.X, item_features=data.features, X_val=data.X, y_val=data.X)
 
 
 def test_bernoulli_content_above_one_is_refused(data):
@@ -422,6 +573,7 @@ def test_bernoulli_content_above_one_is_refused(data):
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes"),
         ({"scoring": "accuracy"}, "accuracy"),
         ({"callbacks": ["log"]}, "callbacks"),
+        ({"callbacks": [("progress", InterruptInRound(1))]}, "'progress'"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(data, parameters, message):
