@@ -1,6 +1,6 @@
 """CollaborativeVAE on citeulike-t beside item-kNN, on the authors' splits.
 
-    python benchmarks/citeulike.py [--only paper] [--protocol p1 p10 cold] [--seeds 0 1 2]
+    python benchmarks/citeulike.py [--only paper] [--protocol p1 cold] [--seeds 0 1 2]
 
 The protocols: P = 1 or P = 10 items of each user for training, the rest to be found;
 and cold start, where a fifth of the items is held out with all that was said of them.
