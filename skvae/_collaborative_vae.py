@@ -73,7 +73,8 @@ class CollaborativeVAE(CollaborativeFit):
     lambda_v : float, default=0.1
         Weight of the squared distance between an item's factors and the code of its
         content. The first thing to tune: high values trust the content, low ones the
-        interactions. The 10 of [1]_ holds items with several users too close.
+        interactions. The 10 of [1]_ is too close for items with several users, and
+        ranks new items best (``benchmarks/citeulike.py``).
 
     lambda_r : float, default=1.0
         Weight of the content's negative log-likelihood.
