@@ -11,7 +11,8 @@ all protocols with the same content settings; the seconds of the others are with
 The recall of every tenth round is kept beside, and nothing is chosen by it.
 
 Results are kept as JSON, one file for each model, and a run of some of them leaves
-the others as they are; the table is made from all that is there.
+the others as they are; the table is made from all that is there (``--seeds`` without a
+number makes it alone).
 """
 
 import argparse
@@ -150,7 +151,7 @@ def parse(arguments=None):
     parser.add_argument(
         "--protocol", nargs="+", choices=("p1", "p10", "cold"), default=["p1", "p10"]
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--cache", help="folder that keeps pre-trained models")
     parser.add_argument(
