@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 BLOCK_SIZE = 2**21
 
 
-class _ItemModel(BaseEstimator):
+class ItemModel(BaseEstimator):
     """Scores of items that are linear in the user's row: ``X @ item_weights_``."""
 
     def decision_function(self, X):
@@ -51,7 +51,7 @@ class _ItemModel(BaseEstimator):
         return tags
 
 
-class Popularity(_ItemModel):
+class Popularity(ItemModel):
     """Rank the items by the number of users who have them, the same for everyone.
 
     Attributes
@@ -95,7 +95,7 @@ class Popularity(_ItemModel):
         return np.tile(self.item_counts_, (n_users, 1))
 
 
-class ItemKNN(_ItemModel):
+class ItemKNN(ItemModel):
     """Score an item by its cosine similarities to what the user has.
 
     The similarity of items i and j is ``x_i . x_j / (|x_i| |x_j| + shrinkage)`` over
@@ -111,7 +111,7 @@ class ItemKNN(_ItemModel):
 
     Attributes
     ----------
-    item_weights_ : csc_array of shape (n_items, n_items)
+    item_weights_ : csr_array of shape (n_items, n_items)
         Column i holds the similarities of item i to its neighbours.
     """
 
@@ -140,23 +140,12 @@ class ItemKNN(_ItemModel):
         self : object
         """
         X = self._check_rows(X, reset=True)
-        norms = np.sqrt(np.asarray((X * X).sum(axis=0)).ravel())
-        by_item = X.T.tocsr()
-        blocks = []
-        n_items = X.shape[1]
-        block = max(1, BLOCK_SIZE // n_items)
-        for start in range(0, n_items, block):
-            items = np.arange(start, min(start + block, n_items))
-            similarity = (by_item[items] @ X).toarray()
-            denominator = np.outer(norms[items], norms) + self.shrinkage
-            np.divide(similarity, denominator, out=similarity, where=denominator > 0)
-            similarity[np.arange(len(items)), items] = 0  # an item is no neighbour
-            blocks.append(_largest(similarity, self.n_neighbors))
-        self.item_weights_ = sp.vstack(blocks, format="csr").T
+        similarity = nearest_items(X.T, self.n_neighbors, self.shrinkage)
+        self.item_weights_ = similarity.T.tocsr()
         return self
 
 
-class EASE(_ItemModel):
+class EASE(ItemModel):
     """Linear autoencoder without self-similarity, in closed form (Steck 2019).
 
     Minimises ``|X - X B|^2 + l2 |B|^2`` over B with a zero diagonal. The dense items x
@@ -206,6 +195,41 @@ class EASE(_ItemModel):
         self.item_weights_ = inverse / -np.diag(inverse)
         np.fill_diagonal(self.item_weights_, 0)
         return self
+
+
+def nearest_items(vectors, n_neighbors, shrinkage):
+    """Find the items most similar to each item, by blocks of items.
+
+    Parameters
+    ----------
+    vectors : sparse array of shape (n_items, n_features)
+        What the items are compared by: their users, their words.
+
+    n_neighbors : int
+        Neighbours kept for each item; without anything in common none counts.
+
+    shrinkage : float
+        Added to the product of the norms, which divides the inner product.
+
+    Returns
+    -------
+    similarities : csr_array of shape (n_items, n_items)
+        Row i holds the similarities of item i to its neighbours.
+    """
+    vectors = sp.csr_array(vectors)
+    features = vectors.T.tocsr()
+    norms = np.sqrt(np.asarray((vectors * vectors).sum(axis=1)).ravel())
+    n_items = len(norms)
+    blocks = []
+    block = max(1, BLOCK_SIZE // n_items)
+    for start in range(0, n_items, block):
+        items = np.arange(start, min(start + block, n_items))
+        similarity = (vectors[items] @ features).toarray()
+        denominator = np.outer(norms[items], norms) + shrinkage
+        np.divide(similarity, denominator, out=similarity, where=denominator > 0)
+        similarity[np.arange(len(items)), items] = 0  # an item is no neighbour
+        blocks.append(_largest(similarity, n_neighbors))
+    return sp.vstack(blocks, format="csr")
 
 
 def _largest(rows, k):

@@ -31,7 +31,11 @@ from skvae._training import (
     resolve_device,
     train,
 )
-from skvae._validation import restored_on_error
+from skvae._validation import (
+    check_callbacks,
+    check_layer_sizes,
+    restored_on_error,
+)
 from skvae.nn import (
     ACTIVATIONS,
     VAE,
@@ -202,19 +206,8 @@ class BaseVAE(
 
     def _check_settings(self):
         """Check what the parameter constraints cannot say."""
-        sizes = self.hidden_layer_sizes
-        if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
-                "width for each hidden layer of the encoder, () for none."
-            )
-        for callback in self.callbacks or ():
-            named = isinstance(callback, tuple) and len(callback) == 2
-            if not isinstance(callback[1] if named else callback, Callback):
-                raise ValueError(
-                    f"callbacks holds {callback!r}; pass skorch callbacks or pairs of "
-                    "a name and a callback."
-                )
+        check_layer_sizes(self.hidden_layer_sizes)
+        check_callbacks(self.callbacks)
 
     def _choose_beta(self, X, validation, seed):
         """Set `beta_`; for "auto", by the search of Liang et al. 2018, section 2.2.2.

@@ -1,5 +1,7 @@
 """Inference with a torch module by batches of rows, and the module in a pickle."""
 
+from itertools import chain
+
 import torch
 from torch.nn import functional as F
 
@@ -19,16 +21,20 @@ class ModuleInference:
     It has a parameter `device` too, and may hold the state of training in `_state`.
     """
 
-    def _gather_rows(self, X, function):
+    def _gather_rows(self, X, function, width=None):
         """Apply `function` to all rows by batches and join the results in an array."""
-        parts = [part.cpu() for _, _, part in self._map_rows(X, function)]
+        parts = [part.cpu() for _, _, part in self._map_rows(X, function, width)]
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
-    def _map_rows(self, X, function):
-        """Yield (slice, batch, function(batch)) over all rows, without noise."""
+    def _map_rows(self, X, function, width=None):
+        """Yield (slice, batch, function(batch)) over all rows, without noise.
+
+        `width` is that of the widest tensor which the function makes of a row.
+        """
         batches = RowBatches(X, self._module_device)
-        for rows, batch in batches.in_order(_inference_rows(self._widest_layer)):
+        n_rows = _inference_rows(width or self._widest_layer)
+        for rows, batch in batches.in_order(n_rows):
             result = function(_pad_rows(batch))
             yield rows, batch, result[: rows.stop - rows.start]
 
@@ -39,7 +45,7 @@ class ModuleInference:
 
     @property
     def _module_device(self):
-        return next(self._module.parameters()).device
+        return next(chain(self._module.parameters(), self._module.buffers())).device
 
     def __sklearn_is_fitted__(self):
         """A module stands: after fit, partial_fit, or an interrupted fit."""

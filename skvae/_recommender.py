@@ -50,10 +50,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         """
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
-        scores = np.empty(X.shape, dtype=np.float32)
-        for rows, _, part in self._iter_scores(X):
-            scores[rows] = part.cpu().numpy()
-        return scores
+        return gather_scores(self._iter_scores(X), X.shape)
 
     def predict(self, X):
         """Recommend one item to each user: the best that the user has not seen.
@@ -166,20 +163,14 @@ class RecommenderMixin(metaclass=ABCMeta):
         return_scores=False,
     ):
         """Do as `recommend` does, for an X that was checked."""
-        candidates = check_candidates(candidates, X.shape[1])
-        check_n_items(n_items, X.shape[1], candidates)
-        if candidates is not None:
-            candidates = torch.from_numpy(candidates)
-        items = np.empty((X.shape[0], n_items), dtype=np.int64)
-        scores = np.empty((X.shape[0], n_items), dtype=np.float32)
-        for rows, batch, part in self._iter_scores(X):
-            seen = (batch.row_index, batch.indices.long()) if exclude_seen else None
-            if candidates is not None:
-                candidates = candidates.to(part.device)
-            best, best_scores = top_k(part, n_items, seen=seen, candidates=candidates)
-            items[rows] = best.cpu().numpy()
-            scores[rows] = best_scores.cpu().numpy()
-        return (items, scores) if return_scores else items
+        return rank_batches(
+            self._iter_scores(X),
+            X.shape,
+            n_items,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
 
     def _check_rows(self, X, *, reset):
         X = validate_data(
@@ -210,6 +201,14 @@ class RecommenderMixin(metaclass=ABCMeta):
             )
         if y_val.nnz == 0:
             raise ValueError("y_val holds no interactions, so nothing can be scored.")
+        check_non_negative(y_val, f"{type(self).__name__}: y_val")
+        n_repeated = X_val.multiply(y_val).nnz
+        if n_repeated:
+            raise ValueError(
+                f"y_val repeats {n_repeated} of the interactions of X_val, which are "
+                "left out of the ranking and so cannot be found; hold them out of "
+                "X_val (see model_selection.hold_out_interactions)."
+            )
         return X_val, y_val
 
     def __sklearn_tags__(self):
@@ -217,3 +216,39 @@ class RecommenderMixin(metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         return tags
+
+
+def gather_scores(parts, shape):
+    """Join the scores of batches, as `_iter_scores` yields them: (n_users, n_items)."""
+    scores = np.empty(shape, dtype=np.float32)
+    for rows, _, part in parts:
+        scores[rows] = part.cpu().numpy()
+    return scores
+
+
+def rank_batches(parts, shape, n_items, *, exclude_seen, candidates, return_scores):
+    """Rank items by the scores of batches; see `RecommenderMixin.recommend`.
+
+    Parameters
+    ----------
+    parts : iterable of (slice, SparseRows, Tensor)
+        As `_iter_scores` yields them.
+    shape : tuple of int
+        Numbers of users and of items that have scores.
+    n_items, exclude_seen, candidates, return_scores
+        As of `recommend`.
+    """
+    candidates = check_candidates(candidates, shape[1])
+    check_n_items(n_items, shape[1], candidates)
+    if candidates is not None:
+        candidates = torch.from_numpy(candidates)
+    items = np.empty((shape[0], n_items), dtype=np.int64)
+    scores = np.empty((shape[0], n_items), dtype=np.float32)
+    for rows, batch, part in parts:
+        seen = (batch.row_index, batch.indices.long()) if exclude_seen else None
+        if candidates is not None:
+            candidates = candidates.to(part.device)
+        best, best_scores = top_k(part, n_items, seen=seen, candidates=candidates)
+        items[rows] = best.cpu().numpy()
+        scores[rows] = best_scores.cpu().numpy()
+    return (items, scores) if return_scores else items

@@ -1,12 +1,23 @@
 """Checks beyond those of scikit-learn, and what a failed fit leaves behind."""
 
 from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
+from skorch.callbacks import Callback
 
 FLOAT32_MAX = np.finfo(np.float32).max
+# Of the callbacks that a fit makes itself; see `_training.make_callbacks`.
+CALLBACK_NAMES = {
+    "best_weights",
+    "epoch_timer",
+    "lr_schedule",
+    "print_log",
+    "progress",
+    "validation_score",
+}
 
 
 def check_float32_range(X, name="X"):
@@ -34,17 +45,45 @@ def check_codes(Z, n_components):
     return Z
 
 
+def check_layer_sizes(sizes):
+    """Raise unless `hidden_layer_sizes` holds widths of layers."""
+    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
+            "width for each hidden layer of the encoder, () for none."
+        )
+
+
+def check_callbacks(callbacks):
+    """Raise unless `callbacks` holds skorch callbacks, with names or without."""
+    for callback in callbacks or ():
+        named = isinstance(callback, tuple) and len(callback) == 2
+        if named and callback[0] in CALLBACK_NAMES:
+            raise ValueError(
+                f"callbacks holds one named {callback[0]!r}, as is one of the fit's "
+                "own; choose another name."
+            )
+        if not isinstance(callback[1] if named else callback, Callback):
+            raise ValueError(
+                f"callbacks holds {callback!r}; pass skorch callbacks or pairs of "
+                "a name and a callback."
+            )
+
+
 @contextmanager
 def restored_on_error(estimator):
     """Put the estimator's attributes back if the block raises an error.
 
     A fit that fails leaves neither half a model nor the shape of the new data beside
-    the old weights. An interruption is no error: what was learned stays.
+    the old weights. An interruption is no error where a new module stands in
+    `_module`: what was learned stays.
     """
     before = dict(vars(estimator))
     try:
         yield
-    except Exception:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+    except BaseException as error:
+        learned = vars(estimator).get("_module") is not before.get("_module")
+        if isinstance(error, Exception) or not learned:
+            vars(estimator).clear()
+            vars(estimator).update(before)
         raise

@@ -1,11 +1,13 @@
 """scikit-learn's checks, those that it leaves out, and the recommender contract."""
 
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.utils import estimator_checks as sk
+from sklearn.utils.validation import _num_features
 
-from skvae import MultVAERecommender, VAETransformer
+from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
 from skvae.utils.estimator_checks import parametrize_with_recommender_checks
 
 SMALL = {"n_components": 4, "batch_size": 20, "max_iter": 5}
@@ -15,11 +17,34 @@ def linear_network(n_in, n_out):
     return torch.nn.Linear(n_in, n_out)
 
 
+class WithItemFeatures(CollaborativeVAE):
+    """Fits every X with content of its columns, always the same for as many."""
+
+    def fit(self, X, y=None):
+        """Fit with drawn content, where X has columns at all."""
+        try:
+            n_items = _num_features(X)
+        except (TypeError, ValueError):
+            return super().fit(X, y)  # to raise what it raises
+        counts = np.random.default_rng(0).poisson(0.5, (n_items, 12))
+        return super().fit(X, y, item_features=np.minimum(counts, 1))
+
+
+FEW_ROUNDS = {"n_components": 4, "content_epochs": 2, "max_iter": 3}
 ESTIMATORS = [
     MultVAERecommender(**SMALL),
     MultVAERecommender(**SMALL, hidden_layer_sizes=(7,), tied_weights=False),
     MultVAERecommender(**SMALL, variational=False, hidden_dropout=0.2),
     MultVAERecommender(**SMALL, early_stopping=True, refit=True, beta="auto"),
+    CollaborativeVAE(**FEW_ROUNDS),
+    WithItemFeatures(**FEW_ROUNDS),
+    WithItemFeatures(
+        **FEW_ROUNDS, likelihood="bernoulli", hidden_layer_sizes=(6, 5), layer_epochs=1
+    ),
+    WithItemFeatures(
+        **FEW_ROUNDS, likelihood="gaussian", variational=False, tied_weights=False
+    ),
+    WithItemFeatures(**FEW_ROUNDS, early_stopping=True, refit=True),
     VAETransformer(**SMALL),
     VAETransformer(**SMALL, noise_variance="feature", hidden_layer_sizes=()),
     VAETransformer(**SMALL, noise_variance=0.5, early_stopping=True, refit=True),
@@ -70,6 +95,8 @@ def test_checks_beyond_check_estimator(estimator, check):
         MultVAERecommender(**LEARNS_A_TOY),
         MultVAERecommender(**LEARNS_A_TOY, hidden_layer_sizes=(8,)),
         MultVAERecommender(**LEARNS_A_TOY, variational=False),
+        CollaborativeVAE(n_components=8),
+        WithItemFeatures(n_components=8, lambda_v=0.1),
     ]
 )
 def test_recommender_contract(estimator, check):

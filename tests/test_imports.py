@@ -23,8 +23,17 @@ ALLOWED = {
     "utils": {"metrics", "datasets"},
     "_validation": set(),
 }
-SHARED = {"_base", "_inference", "_recommender", "_vae_fit"}
-ESTIMATORS = SHARED | {"_mult_vae", "_vae"}
+SHARED = {
+    "_base",
+    "_collaborative_fit",
+    "_content_model",
+    "_factor_training",
+    "_inference",
+    "_new_items",
+    "_recommender",
+    "_vae_fit",
+}
+ESTIMATORS = SHARED | {"_collaborative_vae", "_mult_vae", "_vae"}
 
 
 def part_of(path):

@@ -1,6 +1,6 @@
 """Batches, schedules, random state, and the skorch net that runs the epochs."""
 
-from skvae._training._batches import RowBatches
+from skvae._training._batches import IndexedBatches, RowBatches
 from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
 from skvae._training._device import resolve_device
 from skvae._training._moments import column_means, column_variances
@@ -11,6 +11,7 @@ from skvae._training._state import TrainingState, copy_to_cpu
 
 __all__ = [
     "BEST_WEIGHTS",
+    "IndexedBatches",
     "RowBatches",
     "TrainingState",
     "VAENet",

@@ -62,7 +62,7 @@ class RowBatches:
         if not sp.issparse(part):
             return self._send(np.array(part, dtype=np.float32, order="C"))
         return SparseRows(
-            self._send(part.indptr.astype(np.int32)),
+            self._send(part.indptr.astype(_index_dtype(part.nnz))),
             self._send(part.indices.astype(np.int32)),
             self._send(part.data.astype(np.float32)),
             part.shape[1],
@@ -86,6 +86,19 @@ class RowBatches:
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
+
+
+class IndexedBatches(RowBatches):
+    """Batches of rows, each with the places of its rows in the matrix."""
+
+    def take(self, rows):
+        """Return (batch, index): the rows, and an int64 tensor that says which."""
+        index = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
+        return super().take(rows), self._send(np.ascontiguousarray(index))
+
+
+def _index_dtype(nnz):
+    return np.int32 if nnz <= np.iinfo(np.int32).max else np.int64
 
 
 class _ResidentCSR:

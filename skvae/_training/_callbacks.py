@@ -37,7 +37,7 @@ class ProgressBar(Callback):
         What stands before the bar.
     """
 
-    SHOWN = ("train_loss", "train_kl", "beta", "valid_score")
+    SHOWN = ("train_loss", "train_kl", "beta", "objective", "valid_score")
 
     def __init__(self, n_epochs, description):
         self.n_epochs = n_epochs

@@ -19,8 +19,9 @@ class VAENet(NeuralNet):
 
     Parameters
     ----------
-    module : skvae.nn.VAE
-        On its device.
+    module : skvae.nn.VAE or other torch module
+        On its device. Called with a batch and a generator, it returns the negative
+        log-likelihood and the KL of each row, and further terms of the loss if any.
     seed : int
         Seed of shuffling, dropout and noise.
     planned_steps : int
@@ -80,9 +81,9 @@ class VAENet(NeuralNet):
     def train_step_single(self, batch, **fit_params):
         """Compute loss and gradients of a batch."""
         self._set_training(True)
-        nll, kl = self.module_(batch, self.noise_)
-        reconstruction, kl = nll.mean(), kl.mean()
-        loss = reconstruction + self.beta_at_step() * kl
+        terms = self.module_(batch, self.noise_)
+        reconstruction, kl, *others = (term.mean() for term in terms)
+        loss = reconstruction + self.beta_at_step() * kl + sum(others)
         loss.backward()
         return {
             "loss": loss.detach(),
@@ -179,4 +180,6 @@ def train(net, batches, n_epochs):
 
 
 def _n_rows(batch):
+    if isinstance(batch, tuple):  # rows and their index
+        batch = batch[0]
     return batch.shape[0] if isinstance(batch, torch.Tensor) else batch.n_rows

@@ -1,12 +1,14 @@
 """Interactions to recommend from: loaded, fetched or generated."""
 
 from skvae.datasets._amazon import fetch_amazon_reviews
+from skvae.datasets._citeulike import fetch_citeulike
 from skvae.datasets._generators import make_checkerboard, make_interactions
 from skvae.datasets._interactions import load_interactions
 from skvae.datasets._movielens import fetch_movielens
 
 __all__ = [
     "fetch_amazon_reviews",
+    "fetch_citeulike",
     "fetch_movielens",
     "load_interactions",
     "make_checkerboard",

@@ -1,6 +1,7 @@
-"""Hold out interactions and rank items, for any estimator that scores them."""
+"""Hold out interactions or items and rank, for any estimator that scores items."""
 
 from skvae.model_selection._hold_out import hold_out_interactions
+from skvae.model_selection._hold_out_items import hold_out_items
 from skvae.model_selection._top_items import top_items
 
-__all__ = ["hold_out_interactions", "top_items"]
+__all__ = ["hold_out_interactions", "hold_out_items", "top_items"]

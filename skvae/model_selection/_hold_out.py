@@ -57,6 +57,7 @@ def hold_out_interactions(X, test_size=0.2, *, random_state=None, by="random"):
 
     See Also
     --------
+    hold_out_items : Hold out whole items instead.
     skvae.metrics.make_ranking_scorer : Scorer that does this to the rows it is given.
 
     References
@@ -99,14 +100,14 @@ def hold_out_interactions(X, test_size=0.2, *, random_state=None, by="random"):
     order = np.argsort(rows * interactions.nnz + age)
 
     n_interactions = np.diff(interactions.indptr)
-    n_fold_in = n_interactions - _n_held_out(n_interactions, test_size)
+    n_fold_in = n_interactions - count_held_out(n_interactions, test_size)
     place_in_row = np.arange(interactions.nnz) - interactions.indptr[rows]
     held = np.empty(interactions.nnz, dtype=bool)
     held[order] = place_in_row >= n_fold_in[rows]
     return take_entries(interactions, ~held), take_entries(interactions, held)
 
 
-def check_test_size(test_size, name="test_size"):
+def check_test_size(test_size, name="test_size", population="each user's interactions"):
     """Raise unless it is a float in (0, 1) or an int of at least 1.
 
     Parameters
@@ -116,6 +117,9 @@ def check_test_size(test_size, name="test_size"):
 
     name : str, default="test_size"
         What the caller calls it.
+
+    population : str, default="each user's interactions"
+        What is held out of.
 
     Raises
     ------
@@ -128,19 +132,33 @@ def check_test_size(test_size, name="test_size"):
     elif isinstance(test_size, Real) and 0 < test_size < 1:
         return
     raise ValueError(
-        f"{name}={test_size!r}: pass a float in (0, 1), the share of each user's "
-        "interactions to hold out, or an int of at least 1, their number."
+        f"{name}={test_size!r}: pass a float in (0, 1), the share of {population} to "
+        "hold out, or an int of at least 1, their number."
     )
 
 
-def _n_held_out(n_interactions, test_size):
-    """Count what to hold out of users with so many interactions."""
+def count_held_out(n_there, test_size):
+    """Count what to hold out, always leaving one.
+
+    Parameters
+    ----------
+    n_there : ndarray or scalar of numpy, int
+        How many there are: interactions of each user, or items.
+
+    test_size : float or int
+        As `check_test_size` lets it pass.
+
+    Returns
+    -------
+    n_held_out : ndarray or scalar of numpy, int
+        How many of them to hold out.
+    """
     if isinstance(test_size, Integral):
-        n_held_out = np.minimum(test_size, n_interactions - 1)
+        n_held_out = np.minimum(test_size, n_there - 1)
     else:
         # The allowance is for products such as 0.29 * 100 = 28.999999999999996.
-        share = np.floor(test_size * n_interactions + 1e-9).astype(n_interactions.dtype)
-        n_held_out = np.minimum(np.maximum(share, 1), n_interactions - 1)
+        share = np.floor(test_size * n_there + 1e-9).astype(n_there.dtype)
+        n_held_out = np.minimum(np.maximum(share, 1), n_there - 1)
     return np.maximum(n_held_out, 0)
 
 

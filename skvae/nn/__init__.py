@@ -1,6 +1,7 @@
 """Torch modules: layers that read sparse rows, likelihoods, the VAE and its bound."""
 
 from skvae.nn._bounds import antithetic_noise, elbo, importance_weighted_log_prob
+from skvae.nn._factor_model import FactorModel
 from skvae.nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae.nn._likelihoods import Bernoulli, Gaussian, Multinomial, Poisson
 from skvae.nn._own_network import OwnNetwork
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "VAE",
     "Bernoulli",
+    "FactorModel",
     "Gaussian",
     "Linear",
     "Multinomial",

@@ -246,6 +246,8 @@ class Bernoulli:
 
     def nll(self, logits, rows):
         """Negative log-likelihood of each row: shape (n_rows,)."""
+        if isinstance(rows, SparseRows):
+            return _SparseBernoulliNLL.apply(logits, rows)
         return -self.log_prob(logits, rows)
 
     def log_prob(self, logits, rows):
@@ -259,6 +261,25 @@ class Bernoulli:
     def sample(self, logits, generator):
         """Draw zeros and ones: (n_rows, n_features)."""
         return torch.bernoulli(self.mean(logits), generator=generator)
+
+
+class _SparseBernoulliNLL(torch.autograd.Function):
+    """The cross-entropy from one dense pass and the non-zeros, gradient by hand."""
+
+    @staticmethod
+    def forward(ctx, logits, rows):
+        ctx.save_for_backward(logits)
+        ctx.rows = rows
+        observed = rows.values * logits.reshape(-1)[rows.flat_index]
+        return F.softplus(logits).sum(dim=1) - rows.row_sums(observed)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        # d nll / d f = sigmoid(f) - x
+        (logits,), rows = ctx.saved_tensors, ctx.rows
+        grad = torch.sigmoid(logits).mul_(grad_output[:, None])
+        grad.view(-1)[rows.flat_index] -= rows.values * grad_output[rows.row_index]
+        return grad, None
 
 
 class Poisson:

@@ -82,6 +82,7 @@ class SparseRows:
     def l2_normalized(self):
         """Scale each row to unit Euclidean norm; a row of zeros stays one."""
         norms = self.row_sums(self.values.square()).sqrt()
+        norms = norms.masked_fill(norms == 0, 1.0)  # all zero, or squares that vanish
         return self.with_values(self.values / norms[self.row_index])
 
     def pad_rows(self, n_rows):

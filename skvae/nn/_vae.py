@@ -118,6 +118,7 @@ class VAE(nn.Module):
             self.decoder = TiedMLP(self.encoder.layers, **options)
         else:
             self.decoder = MLP(sizes[::-1], **options)
+        self.n_features = n_features
         self.n_components = n_components
         self.code_activation = code_activation or activation
         self.likelihood = likelihood
@@ -160,7 +161,10 @@ class VAE(nn.Module):
         nll, kl : Tensor of shape (n_rows,)
             In nats. Their sum, with the KL weighted by beta, is the training loss.
         """
-        mean, log_variance = self.posterior(x, generator)
+        return self.losses(x, *self.posterior(x, generator), generator)
+
+    def losses(self, x, mean, log_variance, generator):
+        """Do as `forward` does, given the posterior of the rows."""
         if log_variance is None:
             z, kl = mean, mean.new_zeros(mean.shape[0])
         else:

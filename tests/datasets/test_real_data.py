@@ -1,20 +1,23 @@
 """The loaders on real files, where they are: SKVAE_DATA names their folder."""
 
+import gzip
+import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from skvae.datasets import fetch_movielens, load_interactions
+from skvae.datasets import fetch_citeulike, fetch_movielens, load_interactions
+from skvae.datasets._citeulike import _SHA256
 
 DATA = Path(
     os.environ.get("SKVAE_DATA", Path(__file__).parents[2].parent / "shared" / "data")
 )
 
 
-def need(name):
-    path = DATA / "movielens" / name
+def need(name, folder="movielens"):
+    path = DATA / folder / name
     if not path.is_file():
         pytest.skip(f"{path} is not there; set SKVAE_DATA to the folder of the data")
     return path
@@ -51,3 +54,52 @@ def test_movielens_1m_pairs_have_their_published_size():
     assert data.matrix.shape == (6040, 3706)
     assert data.matrix.nnz == 1_000_209
     assert data.timestamps is None
+
+
+def fetch_local_citeulike(p=None):
+    for name in ("users.dat.gz", "mult.dat.gz", "vocabulary.dat.gz"):
+        need(name, "citeulike-t")
+    for part in ("train", "test") if p else ():
+        need(f"cf-{part}-{p}-users.dat.gz", "citeulike-t/splits")
+    return fetch_citeulike("t", data_home=DATA, download_if_missing=False, p=p)
+
+
+def test_citeulike_t_has_its_published_size():
+    articles = fetch_local_citeulike()
+    assert articles.matrix.shape == (7947, 25_975)
+    assert articles.matrix.nnz == 134_860
+    assert articles.item_features.shape == (25_975, 20_000)
+    assert articles.vocabulary.shape == (20_000,)
+    # the first line of users.dat: 4 193 11908 12727 14760
+    assert articles.matrix[[0]].indices.tolist() == [193, 11_908, 12_727, 14_760]
+    # the first line of mult.dat: 21 10620:1 3225:1 3879:2 ...
+    assert articles.item_features[[0]].nnz == 21
+    assert articles.item_features[0, 3879] == 2
+    assert articles.vocabulary[[0, 128, -1]].tolist() == [
+        "xylem",
+        "60\u2009000",
+        "halobacterium",
+    ]
+    # as the docstring says
+    assert (np.diff(articles.item_features.indptr) == 0).sum() == 31
+    assert len(np.unique(articles.matrix.indices)) == 25_975 - 391
+
+
+@pytest.mark.parametrize("p", [1, 10])
+def test_citeulike_t_split_is_one(p):
+    articles = fetch_local_citeulike(p)
+    train, test = articles.train, articles.test
+    assert train.shape == test.shape == articles.matrix.shape
+    assert train.multiply(test).nnz == 0
+    assert (train + test != articles.matrix).nnz == 0
+    n_kept = np.diff(articles.matrix.indptr)
+    np.testing.assert_array_equal(np.diff(train.indptr), np.minimum(n_kept, p))
+    nothing_to_test = (np.diff(test.indptr) == 0).sum()
+    assert nothing_to_test == {1: 0, 10: 5349}[p]
+
+
+@pytest.mark.parametrize("name", ["users.dat", "mult.dat", "vocabulary.dat"])
+def test_citeulike_t_checksums_are_those_of_the_files(name):
+    path = need(f"{name}.gz", "citeulike-t")
+    content = gzip.decompress(path.read_bytes())
+    assert hashlib.sha256(content).hexdigest() == _SHA256["t", name]

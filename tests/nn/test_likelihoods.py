@@ -61,6 +61,18 @@ def test_gradient_by_hand_is_the_numerical_one(rows, logits, label_smoothing):
     assert torch.autograd.gradcheck(lambda f: nll(f, rows), (logits,))
 
 
+def test_bernoulli_gradient_by_hand_is_the_numerical_one(rows, logits):
+    shares = rows.with_values(rows.values.clamp(max=1.0) * 0.8)
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda f: Bernoulli().nll(f, shares), (logits,))
+    torch.testing.assert_close(
+        Bernoulli().nll(logits, shares),
+        torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, shares.dense, reduction="none"
+        ).sum(dim=1),
+    )
+
+
 def test_nll_is_finite_for_logits_of_any_size(rows):
     logits = torch.tensor([[1e4, -1e4] * 4] * 6, dtype=torch.float32)
     rows = rows.with_values(rows.values.float())

@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from skvae._training import RowBatches
+from skvae._training import IndexedBatches, RowBatches
 from skvae._training._batches import _ResidentCSR
 
 
@@ -65,3 +65,12 @@ def test_dense_rows_are_copied_not_shared():
     batch = RowBatches(X, "cpu").take(slice(0, 2))
     batch += 1
     np.testing.assert_array_equal(X[0], [0, 1, 2])
+
+
+def test_indexed_batches_say_which_rows_they_hold(X):
+    batches = IndexedBatches(X, "cpu")
+    for rows, index in batches.shuffled(5, torch.Generator().manual_seed(0)):
+        expected = X[index.numpy()].toarray().astype(np.float32)
+        np.testing.assert_array_equal(rows.dense.numpy(), expected)
+    _, (_, index) = next(batches.in_order(4))
+    assert index.tolist() == [0, 1, 2, 3]

@@ -1,0 +1,237 @@
+"""Weighted matrix factorization: half-steps in closed form, and the objective.
+
+The matrix R is 1 where a row meets a column and 0 elsewhere. What is met as x has the
+confidence c = b + (a - b) x, what is not has b (Hu, Koren & Volinsky 2008, eq. 4, where
+b is 1 and a - b is called alpha). Users and items are solved for by the same function.
+"""
+
+import torch
+from torch.nn import functional as F
+
+# Numbers in one gathered block of factors.
+BLOCK_SIZE = 2**20
+# A block takes rows whose number of entries is at most so many times, and so many
+# more than, that of its shortest row.
+LENGTH_RATIO, LENGTH_SLACK = 1.25, 4
+# Relative error of a row's solution, as its condition bounds it, beyond which the row
+# is solved in float64, and there given up.
+MAX_LOSS_OF_PRECISION = 1e-2
+
+
+def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
+    r"""Solve for the factors of all rows with those of the columns held fixed.
+
+    Minimises, for each row i,
+
+    .. math:: \tfrac12 \sum_j c_{ij} (r_{ij} - x_i \cdot y_j)^2
+              + \tfrac\lambda2 \|x_i - p_i\|^2,
+
+    so that :math:`x_i = (Y' C_i Y + \lambda I)^{-1} (Y' C_i r_i + \lambda p_i)`:
+    Li & She 2017, eq. 9 for users (p = 0) and for items (p the content factors).
+
+    Parameters
+    ----------
+    rows : SparseRows of shape (n_rows, n_columns)
+        Interactions x >= 0: anything with tensors `indptr`, `indices` and `values`.
+    factors : Tensor of shape (n_columns, n_components)
+        Factors y of the columns. Their dtype is that of the computation.
+    a, b : float
+        Confidences of what is met once and of what is not, a >= b >= 0.
+    regularization : float
+        Weight lambda of the distance to the prior mean.
+    prior : Tensor of shape (n_rows, n_components), default=None
+        Prior means p; None for zeros.
+    inverse : Tensor of shape (n_components, n_components), default=None
+        What `inverse_cholesky` gives for these factors, where it is known.
+
+    Returns
+    -------
+    solution : Tensor of shape (n_rows, n_components)
+
+    Raises
+    ------
+    ValueError
+        If b Y'Y + lambda I, which all rows share, is singular in float64, or the
+        confidences of a row are too far apart for it.
+    """
+    # In coordinates where L L' = b Y'Y + lambda I is the identity, a row has
+    # x = (I + S'S)^-1 (q + S's) with s = sqrt(c - b) over what it met, S = diag(s) Y
+    # and q = b Y'1 + lambda p.
+    if inverse is None:
+        inverse = inverse_cholesky(factors, b=b, regularization=regularization)
+    columns = rows.indices
+    if len(columns) < len(factors):  # whiten what is met alone, in a fixed order
+        met, columns = torch.unique(columns, return_inverse=True)
+        factors = factors[met.long()]
+    whitened = factors @ inverse.T
+    if prior is None:
+        solution = factors.new_zeros(rows.indptr.shape[0] - 1, factors.shape[1])
+    else:
+        solution = (regularization * prior) @ inverse.T
+    for index, places, present in _blocks(rows.indptr, factors.shape[1]):
+        met = F.embedding(columns[places], whitened)
+        present = present.to(factors.dtype)
+        root = ((a - b) * rows.values[places].to(factors.dtype) * present).sqrt()
+        mean = None if prior is None else solution[index]
+        solution[index] = _solve_precisely(met, root, b * present, mean)
+    return solution @ inverse
+
+
+def shrinkage(factors, *, b, regularization):
+    """Matrix M with which a row that met nothing has the factors ``prior @ M``.
+
+    Parameters
+    ----------
+    factors, b, regularization
+        As of `half_step`.
+
+    Returns
+    -------
+    M : Tensor of shape (n_components, n_components)
+        lambda (b Y'Y + lambda I)^-1.
+    """
+    inverse = inverse_cholesky(factors, b=b, regularization=regularization)
+    return regularization * (inverse.T @ inverse)
+
+
+def objective(
+    rows, row_factors, column_factors, *, a, b, lambda_rows, lambda_columns, prior=None
+):
+    """Value that the half-steps lower: Li & She 2017, eq. 8, without the content loss.
+
+    Parameters
+    ----------
+    rows, a, b
+        As of `half_step`.
+    row_factors : Tensor of shape (n_rows, n_components)
+        Factors of the rows, whose prior mean is zero.
+    column_factors : Tensor of shape (n_columns, n_components)
+        Factors of the columns.
+    lambda_rows, lambda_columns : float
+        Weights of the distances to the prior means.
+    prior : Tensor of shape (n_columns, n_components), default=None
+        Prior means of the columns; None for zeros.
+
+    Returns
+    -------
+    objective : float
+    """
+    U, V = row_factors, column_factors
+    # What is not met costs b (u.v)^2: over all pairs, the product of two Gram matrices.
+    squares = b * float(torch.sum((U.T @ U).double() * (V.T @ V).double()))
+    row_index = torch.repeat_interleave(
+        torch.arange(U.shape[0], device=U.device), rows.indptr.diff().long()
+    )
+    size = max(1, BLOCK_SIZE // U.shape[1])
+    for start in range(0, row_index.shape[0], size):
+        part = slice(start, start + size)
+        scores = (U[row_index[part]] * V[rows.indices[part].long()]).sum(dim=1).double()
+        confidence = b + (a - b) * rows.values[part].double()
+        squares += float(
+            torch.sum(confidence * (1 - scores).square() - b * scores.square())
+        )
+    distance = V if prior is None else V - prior
+    penalties = lambda_rows * float(U.double().square().sum())
+    penalties += lambda_columns * float(distance.double().square().sum())
+    return 0.5 * (squares + penalties)
+
+
+def inverse_cholesky(factors, *, b, regularization):
+    """L^-1 with L L' = b Y'Y + lambda I, which the rows of a half-step share.
+
+    It is computed in float64, and as it is small, on the CPU.
+
+    Parameters
+    ----------
+    factors, b, regularization
+        As of `half_step`.
+
+    Returns
+    -------
+    inverse : Tensor of shape (n_components, n_components)
+        Lower triangular.
+    """
+    gram = b * (factors.T @ factors).double().cpu()
+    gram.diagonal().add_(regularization)
+    lower, info = torch.linalg.cholesky_ex(gram)
+    if info.item() or not torch.isfinite(lower).all():
+        raise ValueError(
+            f"The factors of a row without interactions are not determined: b Y'Y + "
+            f"lambda I is singular with b={b} and lambda={regularization}; pass a "
+            "greater lambda."
+        )
+    eye = torch.eye(len(lower), dtype=lower.dtype)
+    inverse = torch.linalg.solve_triangular(lower, eye, upper=False)
+    return inverse.to(factors.dtype).to(factors.device)
+
+
+def _blocks(indptr, n_components):
+    """Yield (index, places, present) for blocks of rows of about the same length.
+
+    `index` are rows, `places` where the entries of each stand, of shape (len(index),
+    longest), and `present` marks those that a shorter row really has. Rows without
+    entries are left out.
+    """
+    lengths = indptr.diff().long()
+    order = torch.argsort(lengths, stable=True)
+    in_order = lengths[order].cpu()
+    start = int(torch.searchsorted(in_order, 1))
+    while start < len(order):
+        shortest = int(in_order[start])
+        limit = int(LENGTH_RATIO * shortest) + LENGTH_SLACK
+        stop = int(torch.searchsorted(in_order, limit, right=True))
+        n_rows = max(1, BLOCK_SIZE // (limit * n_components))
+        stop = min(stop, start + n_rows)
+        index = order[start:stop]
+        place = torch.arange(int(in_order[stop - 1]), device=indptr.device)
+        present = place < lengths[index][:, None]
+        yield index, indptr[index].long()[:, None] + place * present, present
+        start = stop
+
+
+def _solve_precisely(Y, s, b, p):
+    """Do as `_solve` does, in float64 for rows whose condition asks for it."""
+    solution = _solve(Y, s, b, p)
+    # The trace bounds the condition of I + S'S, and epsilon times it the error.
+    trace = (s.square() * Y.square().sum(dim=2)).sum(dim=1).double()
+    rough = torch.finfo(Y.dtype).eps * trace > MAX_LOSS_OF_PRECISION
+    if rough.any():
+        if torch.finfo(torch.float64).eps * trace.max() > MAX_LOSS_OF_PRECISION:
+            raise ValueError(
+                "The confidences of a row of X are too high, beside what regularizes "
+                f"it, for its factors to be solved for (by {float(trace.max()):.3g} "
+                "times); scale X, or pass a lower a or a greater lambda."
+            )
+        parts = [None if t is None else t[rough].double() for t in (Y, s, b, p)]
+        solution[rough] = _solve(*parts).to(solution.dtype)
+    return solution
+
+
+def _solve(Y, s, b, p):
+    """(I + S'S)^-1 (p + Y'b + S's), S = diag(s) Y, for each matrix of a stack.
+
+    Y has shape (n_rows, length, n_components), s and b have (n_rows, length), and p is
+    None or has (n_rows, n_components). Where Y is wide, the inverse is applied by way
+    of the smaller (I + SS')^-1, after the identity of Woodbury.
+    """
+    if Y.shape[1] > Y.shape[2]:
+        S = Y * s[:, :, None]
+        right = _times(Y.mT, b) + _times(S.mT, s)
+        return _cholesky_solve(S.mT @ S, right if p is None else right + p)
+    gram = Y @ Y.mT
+    right = _times(gram, b) if p is None else _times(gram, b) + _times(Y, p)
+    gram *= s[:, :, None] * s[:, None, :]
+    x = _times(Y.mT, b + s * _cholesky_solve(gram, s - s * right))
+    return x if p is None else x + p
+
+
+def _times(matrices, vectors):
+    """Multiply each matrix of a stack with its vector."""
+    return (matrices @ vectors[:, :, None])[:, :, 0]
+
+
+def _cholesky_solve(gram, right):
+    """Solve (I + gram) x = right for a stack of matrices."""
+    gram.diagonal(dim1=1, dim2=2).add_(1.0)
+    lower = torch.linalg.cholesky_ex(gram).L  # `_solve_precisely` sees to it
+    return torch.cholesky_solve(right[:, :, None], lower)[:, :, 0]
