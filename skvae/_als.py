@@ -1,8 +1,8 @@
 """Weighted matrix factorization: half-steps in closed form, and the objective.
 
 The matrix R is 1 where a row meets a column and 0 elsewhere. What is met as x has the
-confidence c = b + (a - b) x, what is not has b (Hu, Koren & Volinsky 2008, eq. 4, where
-b is 1 and a - b is called alpha). Users and items are solved for by the same function.
+confidence c = b + (a - b) x, what is not has b (Hu, Koren & Volinsky 2008, where b is
+1 and a - b is called alpha). Users and items are solved for by the same function.
 """
 
 import torch
@@ -27,7 +27,7 @@ def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
               + \tfrac\lambda2 \|x_i - p_i\|^2,
 
     so that :math:`x_i = (Y' C_i Y + \lambda I)^{-1} (Y' C_i r_i + \lambda p_i)`:
-    Li & She 2017, eq. 9 for users (p = 0) and for items (p the content factors).
+    as in Li & She 2017 for users (p = 0) and for items (p the content factors).
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def shrinkage(factors, *, b, regularization):
 def objective(
     rows, row_factors, column_factors, *, a, b, lambda_rows, lambda_columns, prior=None
 ):
-    """Value that the half-steps lower: Li & She 2017, eq. 8, without the content loss.
+    """Value that the half-steps lower: that of Li & She 2017 without the content.
 
     Parameters
     ----------

@@ -29,13 +29,13 @@ class CollaborativeVAE(CollaborativeFit):
     Parameters
     ----------
     n_components : int, default=200
-        Number of factors, and width of the content's code. Narrower codes tell too
-        little of the content, wider ones take longer and need more rounds.
+        Number of factors, and width of the content's code. Where users
+        have one interaction each, 100 rank better.
 
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers of the content's encoder, in reverse those of the
-        decoder. The default is a linear model, which learns more of sparse words in a
-        few epochs than the hidden layers of [1]_ do in a hundred.
+        decoder. The default is a linear model, which ranks better on citeulike-t than
+        the hidden layers of [1]_.
 
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="tanh"
         Activation of the hidden layers.
@@ -204,7 +204,7 @@ class CollaborativeVAE(CollaborativeFit):
               + \sum_j \left( -\lambda_r \log p(w_j | z_j) + \beta KL_j \right)
               + \tfrac{\lambda_w}2 \|W\|^2,
 
-    r being 1 where a user met an item and 0 elsewhere (equation 8 of [1]_). A round
+    r being 1 where a user met an item and 0 elsewhere (as in [1]_). A round
     trains the network for an epoch with the factors fixed, and then solves for all item
     factors and for all user factors exactly. In the epoch the distance to theta is
     taken in expectation over the posterior of z.

@@ -21,7 +21,7 @@ from skvae.nn import VAE, Bernoulli, Gaussian, Multinomial, TiedMLP
 LIKELIHOODS = ("multinomial", "bernoulli", "gaussian")
 INITIAL_WEIGHTS, LAYERS, CONTENT = 3, 5, 6  # streams of random numbers
 INITIAL_LOG_VARIANCE = -4.0
-# Li & She 2017, section 4.3: how the layers are trained one by one.
+# As in the code of Li & She 2017: how the layers are trained one by one.
 LAYER_LEARNING_RATE, LAYER_DROPOUT = 0.01, 0.3
 NEVER_DECAYED = ("*bias*", "*likelihood.*")
 

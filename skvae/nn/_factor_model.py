@@ -47,7 +47,7 @@ class FactorModel(nn.Module):
         nll, kl, pull : Tensor of shape (n_rows,)
             Weighted negative log-likelihood, KL divergence, and the expectation under
             the posterior of lambda_v / 2 times the squared distance from the factors
-            (Li & She 2017, eq. 10, with the draw z integrated out).
+            (as in Li & She 2017, with the draw z integrated out).
         """
         rows, items = batch
         mean, log_variance = self.content.posterior(rows, generator)
