@@ -6,6 +6,7 @@ from skorch.callbacks import EarlyStopping, EpochTimer
 
 from skvae._training._random import make_generator
 from skvae._training._schedules import annealed_beta, cosine_factor
+from skvae.nn import reused_buffers
 
 SHUFFLE, NOISE = 1, 2  # streams of random numbers; see make_generator
 
@@ -167,7 +168,8 @@ def train(net, batches, n_epochs):
     interrupted = False
     net.notify("on_train_begin", X=batches, y=None)
     try:
-        net.fit_loop(batches, epochs=n_epochs)
+        with reused_buffers():
+            net.fit_loop(batches, epochs=n_epochs)
     except KeyboardInterrupt:
         # skorch's early stopping ends the loop with this exception too.
         interrupted = not any(

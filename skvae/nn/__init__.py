@@ -1,6 +1,7 @@
 """Torch modules: layers that read sparse rows, likelihoods, the VAE and its bound."""
 
 from skvae.nn._bounds import antithetic_noise, elbo, importance_weighted_log_prob
+from skvae.nn._buffers import reused_buffers
 from skvae.nn._factor_model import FactorModel
 from skvae.nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae.nn._likelihoods import Bernoulli, Gaussian, Multinomial, Poisson
@@ -26,4 +27,5 @@ __all__ = [
     "elbo",
     "importance_weighted_log_prob",
     "kl_to_standard_normal",
+    "reused_buffers",
 ]

@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from skvae.nn._buffers import empty
 from skvae.nn._sparse_rows import SparseRows
 
 ACTIVATIONS = {
@@ -57,8 +59,8 @@ class Linear(nn.Module):
     def forward(self, x):
         """Map rows of shape (n_rows, n_in) to (n_rows, n_out)."""
         if isinstance(x, SparseRows):
-            return x.matmul(self.weight) + self.bias
-        return torch.addmm(self.bias, x, self.weight)
+            return x.affine(self.weight, self.bias)
+        return _Affine.apply(self.bias, x, self.weight)
 
 
 def small_bias(n, generator):
@@ -133,5 +135,27 @@ class TiedMLP(nn.Module):
         for i, (layer, bias) in enumerate(zip(self._layers, self.biases, strict=True)):
             if i:
                 x = dropout(ACTIVATIONS[self.activation](x), self.dropout, generator)
-            x = F.linear(x, layer.weight, bias)
+            x = _Affine.apply(bias, x, layer.weight.T)
         return x
+
+
+class _Affine(torch.autograd.Function):
+    """`bias + x @ weight`, its large results in memory that is used again."""
+
+    @staticmethod
+    def forward(ctx, bias, x, weight):
+        ctx.save_for_backward(x, weight)
+        out = empty((x.shape[0], weight.shape[1]), like=x)
+        return torch.addmm(bias, x, weight, out=out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output):
+        x, weight = ctx.saved_tensors
+        if weight.is_contiguous():
+            grad_weight = empty(weight.shape, like=weight)
+        else:  # a tied weight: the gradient lies in memory as the weight does
+            grad_weight = empty(weight.T.shape, like=weight).T
+        torch.mm(x.T, grad_output, out=grad_weight)
+        grad_x = grad_output @ weight.T if ctx.needs_input_grad[1] else None
+        return grad_output.sum(dim=0), grad_x, grad_weight

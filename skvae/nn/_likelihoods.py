@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skvae.nn._buffers import empty
 from skvae.nn._sparse_rows import SparseRows
 
 # In standard units, where all features together have the variance 1: what the noise
@@ -104,11 +105,12 @@ class _MultinomialNLL(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, rows: SparseRows, label_smoothing):
         totals = rows.row_sums()
-        probability = torch.softmax(logits, dim=1)
+        probability = empty(logits.shape, like=logits)
+        torch.softmax(logits, dim=1, out=probability)
         # The largest probability is at least 1 / I, so its logarithm is safe.
         logsumexp = logits.amax(dim=1) - probability.amax(dim=1).log()
         nll = totals * logsumexp
-        observed = rows.row_sums(rows.values * logits.view(-1)[rows.flat_index])
+        observed = rows.row_sums(rows.values * rows.pick(logits))
         if label_smoothing == 0.0:
             nll -= observed
         else:
@@ -124,11 +126,12 @@ class _MultinomialNLL(torch.autograd.Function):
         probability, totals = ctx.saved_tensors
         rows, smoothing = ctx.rows, ctx.label_smoothing
         weight = (totals * grad_output)[:, None]
-        grad = probability * weight
+        grad = empty(probability.shape, like=probability)
+        torch.mul(probability, weight, out=grad)
         if smoothing:
             grad -= smoothing / rows.n_columns * weight
-        observed = (1.0 - smoothing) * rows.values * grad_output[rows.row_index]
-        grad.view(-1)[rows.flat_index] -= observed
+        observed = (1.0 - smoothing) * rows.values * rows.spread(grad_output)
+        grad.view(-1).index_add_(0, rows.flat_index, observed, alpha=-1)
         return grad, None, None
 
 
@@ -270,15 +273,17 @@ class _SparseBernoulliNLL(torch.autograd.Function):
     def forward(ctx, logits, rows):
         ctx.save_for_backward(logits)
         ctx.rows = rows
-        observed = rows.values * logits.reshape(-1)[rows.flat_index]
-        return F.softplus(logits).sum(dim=1) - rows.row_sums(observed)
+        observed = rows.row_sums(rows.values * rows.pick(logits))
+        return F.softplus(logits).sum(dim=1) - observed
 
     @staticmethod
     def backward(ctx, grad_output):
         # d nll / d f = sigmoid(f) - x
         (logits,), rows = ctx.saved_tensors, ctx.rows
-        grad = torch.sigmoid(logits).mul_(grad_output[:, None])
-        grad.view(-1)[rows.flat_index] -= rows.values * grad_output[rows.row_index]
+        grad = torch.sigmoid(logits, out=empty(logits.shape, like=logits))
+        grad.mul_(grad_output[:, None])
+        observed = rows.values * rows.spread(grad_output)
+        grad.view(-1).index_add_(0, rows.flat_index, observed, alpha=-1)
         return grad, None
 
 

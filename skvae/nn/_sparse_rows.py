@@ -6,6 +6,9 @@ from functools import cached_property
 
 import scipy.sparse as sp
 import torch
+from torch.autograd.function import once_differentiable
+
+from skvae.nn._buffers import empty
 
 with warnings.catch_warnings():
     # torch announces the beta state of its CSR tensors once in a process: here.
@@ -71,6 +74,14 @@ class SparseRows:
         total = values.new_zeros(self.n_rows)
         return total.index_add_(0, self.row_index, values)
 
+    def spread(self, per_row):
+        """Repeat a number of each row for each of its values: shape (nnz,)."""
+        return per_row.index_select(0, self.row_index)
+
+    def pick(self, dense):
+        """Take the values of a dense tensor in the places stored here: (nnz,)."""
+        return dense.reshape(-1).index_select(0, self.flat_index)
+
     def with_values(self, values):
         """Return the same rows with other values."""
         other = replace(self, values=values)
@@ -83,7 +94,18 @@ class SparseRows:
         """Scale each row to unit Euclidean norm; a row of zeros stays one."""
         norms = self.row_sums(self.values.square()).sqrt()
         norms = norms.masked_fill(norms == 0, 1.0)  # all zero, or squares that vanish
-        return self.with_values(self.values / norms[self.row_index])
+        return self.with_values(self.values / self.spread(norms))
+
+    def without_zeros(self):
+        """Drop the stored entries that are zero, on the CPU."""
+        matrix = sp.csr_array(
+            (self.values.numpy(), self.indices.numpy(), self.indptr.numpy()),
+            shape=(self.n_rows, self.n_columns),
+            copy=True,
+        )
+        matrix.eliminate_zeros()
+        parts = (matrix.indptr, matrix.indices, matrix.data)
+        return SparseRows(*map(torch.from_numpy, parts), self.n_columns)
 
     def pad_rows(self, n_rows):
         """Append empty rows until there are `n_rows`."""
@@ -110,27 +132,36 @@ class SparseRows:
         parts = (by_column.indptr, by_column.indices, by_column.data)
         return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), shape[::-1])
 
-    def matmul(self, weight):
-        """Multiply with `weight` of shape (n_columns, n_out), differentiable in it."""
+    def affine(self, weight, bias):
+        """Multiply with `weight` of shape (n_columns, n_out) and add `bias`.
+
+        Differentiable in both.
+        """
         if self.dense_product:
-            return self.dense @ weight
-        return _SparseProduct.apply(weight, self)
+            return torch.addmm(bias, self.dense, weight)
+        return _SparseAffine.apply(weight, bias, self)
 
 
-class _SparseProduct(torch.autograd.Function):
+class _SparseAffine(torch.autograd.Function):
     """CSR times dense on the CPU, with a gradient for the dense factor alone.
 
     torch's own backward goes through a transposed view that is slower than to sort
-    the non-zeros by column once.
+    the non-zeros by column once. And its `@` fills a result with zeros and copies it,
+    where `addmm` with `out` writes it once.
     """
 
     @staticmethod
-    def forward(ctx, weight, rows):
+    def forward(ctx, weight, bias, rows):
         ctx.rows = rows
         shape = (rows.n_rows, rows.n_columns)
         parts = (rows.indptr, rows.indices, rows.values)
-        return torch.sparse_csr_tensor(*parts, shape) @ weight
+        out = empty((rows.n_rows, weight.shape[1]), like=weight).copy_(bias)
+        return torch.addmm(out, torch.sparse_csr_tensor(*parts, shape), weight, out=out)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad_output):
-        return ctx.rows.transposed @ grad_output.contiguous(), None
+        grad = empty((ctx.rows.n_columns, grad_output.shape[1]), like=grad_output)
+        grad_output = grad_output.contiguous()
+        torch.addmm(grad, ctx.rows.transposed, grad_output, beta=0, out=grad)
+        return grad, grad_output.sum(dim=0), None

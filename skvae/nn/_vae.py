@@ -185,6 +185,9 @@ class VAE(nn.Module):
         x = self.likelihood.prepare(x)
         if isinstance(x, SparseRows):
             x = x.l2_normalized() if self.normalize else x
-            return x.with_values(dropout(x.values, self.input_dropout, generator))
+            if self.input_dropout == 0.0 or generator is None:
+                return x
+            x = x.with_values(dropout(x.values, self.input_dropout, generator))
+            return x if x.dense_product else x.without_zeros()
         x = F.normalize(x) if self.normalize else x
         return dropout(x, self.input_dropout, generator)

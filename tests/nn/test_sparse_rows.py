@@ -41,10 +41,12 @@ def test_l2_norm_is_that_of_sklearn_and_leaves_empty_rows_zero(X):
 def test_product_and_its_gradient_are_those_of_the_dense_one(X, dense_product):
     rows = as_rows(X, dense_product=dense_product)
     weight = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(4, dtype=torch.float64, requires_grad=True)
     np.testing.assert_allclose(
-        rows.matmul(weight).detach(), X @ weight.detach().numpy()
+        rows.affine(weight, bias).detach(),
+        X @ weight.detach().numpy() + bias.detach().numpy(),
     )
-    assert torch.autograd.gradcheck(rows.matmul, (weight,))
+    assert torch.autograd.gradcheck(rows.affine, (weight, bias))
 
 
 def test_padding_appends_empty_rows(X):
@@ -60,3 +62,13 @@ def test_other_values_keep_the_places(X):
     doubled = rows.with_values(2 * rows.values)
     np.testing.assert_array_equal(doubled.dense, 2 * X.toarray())
     assert doubled.row_index is rows.row_index
+
+
+def test_rows_without_their_zeros_are_the_same_rows(X):
+    rows = as_rows(X, dtype=np.float32)
+    values = rows.values.clone()
+    values[[0, 3, -1]] = 0.0
+    kept = rows.with_values(values).without_zeros()
+    assert kept.values.numel() == rows.values.numel() - 3
+    np.testing.assert_array_equal(kept.dense, rows.with_values(values).dense)
+    np.testing.assert_array_equal(rows.dense, X.toarray())  # left as they were

@@ -1,0 +1,57 @@
+"""Memory of large tensors on the CPU, kept from one training step for the next."""
+
+import math
+import weakref
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import numpy as np
+import torch
+
+# Smaller ones malloc keeps by itself.
+MIN_POOLED_BYTES = 2**20
+
+_pool = ContextVar("pool", default=None)
+
+
+class _Pool:
+    """Arrays that come back when the tensor that lies in them is freed."""
+
+    def __init__(self):
+        self._unused = []
+
+    def empty(self, shape):
+        """Return an uninitialised float32 tensor."""
+        n_values = math.prod(shape)
+        fitting = [i for i, m in enumerate(self._unused) if m.size >= n_values]
+        if fitting:
+            best = min(fitting, key=lambda i: self._unused[i].size)
+            memory = self._unused.pop(best)
+        else:
+            memory = np.empty(n_values, dtype=np.float32)
+        view = memory[:n_values]  # the tensor holds this very object while it lives
+        weakref.finalize(view, self._unused.append, memory)
+        return torch.from_numpy(view).view(shape)
+
+
+@contextmanager
+def reused_buffers():
+    """Within this block, memory that `empty` gave and that was freed is given again.
+
+    malloc hands large arrays back to the system, and to get them anew means a page
+    fault for every 4 KiB: with 20,000 items that is a fifth of a training step.
+    """
+    token = _pool.set(_Pool())
+    try:
+        yield
+    finally:
+        _pool.reset(token)
+
+
+def empty(shape, like):
+    """Make an uninitialised tensor of a shape, with the device and dtype of `like`."""
+    pool = _pool.get()
+    on_cpu = like.device.type == "cpu" and like.dtype == torch.float32
+    if pool is None or not on_cpu or 4 * math.prod(shape) < MIN_POOLED_BYTES:
+        return like.new_empty(shape)
+    return pool.empty(shape)

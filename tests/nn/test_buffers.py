@@ -1,0 +1,80 @@
+import threading
+
+import torch
+
+from skvae.nn import MLP, reused_buffers
+from skvae.nn._buffers import MIN_POOLED_BYTES, empty
+
+LARGE = (MIN_POOLED_BYTES // 4 // 100, 200)  # twice the least that is pooled
+LIKE = torch.empty(0)
+
+
+def test_memory_comes_back_once_nothing_lies_in_it():
+    with reused_buffers():
+        tensor = empty(LARGE, like=LIKE)
+        place = tensor.data_ptr()
+        view = tensor[3:]
+        del tensor
+        assert empty(LARGE, like=LIKE).data_ptr() != place, "a view still lies there"
+        del view
+        again = {empty(LARGE, like=LIKE).data_ptr() for _ in range(2)}
+    assert place in again
+
+
+def test_a_smaller_tensor_takes_the_memory_of_a_larger_one():
+    with reused_buffers():
+        place = empty(LARGE, like=LIKE).data_ptr()
+        smaller = empty((LARGE[0] - 7, LARGE[1]), like=LIKE)
+        assert smaller.data_ptr() == place
+        assert smaller.shape == (LARGE[0] - 7, LARGE[1])
+        assert smaller.is_contiguous()
+
+
+def test_a_gradient_keeps_its_memory_until_it_is_dropped():
+    with reused_buffers():
+        weight = torch.zeros(LARGE, requires_grad=True)
+        grad = empty(LARGE, like=weight).fill_(2.0)
+        weight.backward(grad)
+        del grad
+        empty(LARGE, like=weight).fill_(-1.0)
+        assert (weight.grad == 2).all()
+
+
+def test_in_double_and_when_small_nothing_is_kept():
+    with reused_buffers():
+        for shape, like in ((LARGE, LIKE.double()), ((2, 3), LIKE)):
+            tensor = empty(shape, like=like)
+            assert (tensor.shape, tensor.dtype) == (shape, like.dtype)
+
+
+def test_outside_of_a_block_it_is_plain_memory():
+    assert empty(LARGE, like=LIKE).shape == LARGE
+
+
+def test_each_thread_has_its_own_memory():
+    with reused_buffers():
+        place = empty(LARGE, like=LIKE).data_ptr()
+        seen = []
+        thread = threading.Thread(
+            target=lambda: seen.append(empty(LARGE, like=LIKE).data_ptr())
+        )
+        thread.start()
+        thread.join()
+        assert empty(LARGE, like=LIKE).data_ptr() == place
+
+
+def test_training_is_the_same_within_the_block_and_outside():
+    def trained():
+        generator = torch.Generator().manual_seed(0)
+        net = MLP((20, 3000), activation="tanh", dropout=0.0, generator=generator)
+        adam = torch.optim.Adam(net.parameters())
+        x = torch.randn(150, 20, generator=generator)
+        for _ in range(4):
+            adam.zero_grad()
+            net(x).square().sum().backward()
+            adam.step()
+        return net.layers[0].weight.detach()
+
+    outside = trained()
+    with reused_buffers():
+        assert torch.equal(trained(), outside)
