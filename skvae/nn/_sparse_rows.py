@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 from torch.autograd.function import once_differentiable
@@ -96,16 +97,23 @@ class SparseRows:
         norms = norms.masked_fill(norms == 0, 1.0)  # all zero, or squares that vanish
         return self.with_values(self.values / self.spread(norms))
 
-    def without_zeros(self):
-        """Drop the stored entries that are zero, on the CPU."""
-        matrix = sp.csr_array(
-            (self.values.numpy(), self.indices.numpy(), self.indptr.numpy()),
-            shape=(self.n_rows, self.n_columns),
-            copy=True,
+    def dropout(self, p, generator):
+        """Drop each value with probability `p` and scale the others by 1 / (1 - p).
+
+        What is dropped is stored as a zero, or on the CPU, where that makes the
+        product shorter, no longer.
+        """
+        keep = torch.empty_like(self.values).bernoulli_(1.0 - p, generator=generator)
+        if self.dense_product:
+            return self.with_values(self.values * keep.div_(1.0 - p))
+        kept = np.flatnonzero(keep.numpy())
+        indptr = np.searchsorted(kept, self.indptr.numpy()).astype(np.int32)
+        return SparseRows(
+            torch.from_numpy(indptr),
+            torch.from_numpy(self.indices.numpy()[kept]),
+            torch.from_numpy(self.values.numpy()[kept]).mul_(1.0 / (1.0 - p)),
+            self.n_columns,
         )
-        matrix.eliminate_zeros()
-        parts = (matrix.indptr, matrix.indices, matrix.data)
-        return SparseRows(*map(torch.from_numpy, parts), self.n_columns)
 
     def pad_rows(self, n_rows):
         """Append empty rows until there are `n_rows`."""

@@ -187,7 +187,6 @@ class VAE(nn.Module):
             x = x.l2_normalized() if self.normalize else x
             if self.input_dropout == 0.0 or generator is None:
                 return x
-            x = x.with_values(dropout(x.values, self.input_dropout, generator))
-            return x if x.dense_product else x.without_zeros()
+            return x.dropout(self.input_dropout, generator)
         x = F.normalize(x) if self.normalize else x
         return dropout(x, self.input_dropout, generator)

@@ -64,11 +64,17 @@ def test_other_values_keep_the_places(X):
     assert doubled.row_index is rows.row_index
 
 
-def test_rows_without_their_zeros_are_the_same_rows(X):
-    rows = as_rows(X, dtype=np.float32)
-    values = rows.values.clone()
-    values[[0, 3, -1]] = 0.0
-    kept = rows.with_values(values).without_zeros()
-    assert kept.values.numel() == rows.values.numel() - 3
-    np.testing.assert_array_equal(kept.dense, rows.with_values(values).dense)
-    np.testing.assert_array_equal(rows.dense, X.toarray())  # left as they were
+@pytest.mark.parametrize("p", [0.0, 0.4, 0.99])
+def test_dropout_of_stored_values_is_that_of_the_dense_rows(X, p):
+    def dropped(**kwargs):
+        generator = torch.Generator().manual_seed(0)
+        return as_rows(X, np.float32, **kwargs).dropout(p, generator)
+
+    short, long = dropped(), dropped(dense_product=True)
+    assert long.values.shape == (X.nnz,)
+    assert short.values.shape == (np.count_nonzero(long.values),)
+    torch.testing.assert_close(short.dense, long.dense)
+    kept = long.dense != 0
+    torch.testing.assert_close(
+        long.dense[kept] * (1 - p), as_rows(X, np.float32).dense[kept]
+    )
