@@ -2,6 +2,7 @@
 
 from skvae._collaborative_vae import CollaborativeVAE
 from skvae._mult_vae import MultVAERecommender
+from skvae._persistence import load_model, save_model
 from skvae._vae import VAETransformer
 from skvae._version import __version__
 
@@ -10,4 +11,6 @@ __all__ = [
     "MultVAERecommender",
     "VAETransformer",
     "__version__",
+    "load_model",
+    "save_model",
 ]
