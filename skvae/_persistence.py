@@ -83,6 +83,9 @@ def save_model(estimator, path, *, item_ids=None, omit=()):
     you gave the estimator yourself. Numbers of NumPy among the parameters become those
     of Python.
 
+    The moments of the optimiser make the file three times as large as the weights of
+    the network, but for :class:`CollaborativeVAE`, which has none.
+
     The file is in the format of https://github.com/huggingface/safetensors, so that
     its tensors can be read without skvae. A SHA-256 of its content shows damage; it
     does not show who wrote the file.
