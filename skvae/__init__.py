@@ -2,8 +2,15 @@
 
 from skvae._collaborative_vae import CollaborativeVAE
 from skvae._mult_vae import MultVAERecommender
+from skvae._persistence import load_model, save_model
 from skvae._vae import VAETransformer
+from skvae._version import __version__
 
-__version__ = "0.1.0.dev0"
-
-__all__ = ["CollaborativeVAE", "MultVAERecommender", "VAETransformer", "__version__"]
+__all__ = [
+    "CollaborativeVAE",
+    "MultVAERecommender",
+    "VAETransformer",
+    "__version__",
+    "load_model",
+    "save_model",
+]

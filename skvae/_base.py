@@ -26,9 +26,11 @@ from skvae._training import (
     VAENet,
     annealing_steps,
     draw_seed,
+    get_moments,
     make_callbacks,
     make_generator,
     resolve_device,
+    set_moments,
     train,
 )
 from skvae._validation import (
@@ -50,6 +52,7 @@ INITIAL_WEIGHTS, EVALUATION = 3, 4
 MAX_AUTO_BATCH_SIZE = 500
 # Names of the parameters that weight decay leaves alone.
 NEVER_DECAYED = ("*bias*", "likelihood.*")
+VALIDATED = ("validation_scores_", "best_iter_", "best_validation_score_")
 
 
 def _is_variational(estimator):
@@ -231,8 +234,7 @@ class BaseVAE(
 
     def _refit(self, X, seed):
         """Train afresh on all rows for the best number of epochs."""
-        names = ("validation_scores_", "best_iter_", "best_validation_score_")
-        found = {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in VALIDATED}
         self._start(seed)
         self._run(X, found["best_iter_"])
         vars(self).update(found)
@@ -248,8 +250,12 @@ class BaseVAE(
         self.n_iter_ = 0
         self.loss_curve_, self.reconstruction_curve_ = [], []
         self.kl_curve_, self.beta_curve_ = [], []
-        for name in ("validation_scores_", "best_validation_score_", "best_iter_"):
+        for name in (*VALIDATED, "item_ids_"):
             vars(self).pop(name, None)
+
+    def _blank_module(self, weights):
+        """Make a module of the present parameters, to be filled with such weights."""
+        return self._make_module(torch.Generator())
 
     def _make_module(self, generator):
         """Make the module, with its initial weights from `generator`."""
@@ -275,10 +281,7 @@ class BaseVAE(
         net.initialize()
         if self._state.optimizer is not None:
             # The moments go on; rate and decay are those of the parameters now.
-            settings = net.optimizer_.state_dict()["param_groups"]
-            net.optimizer_.load_state_dict(
-                {"state": self._state.optimizer, "param_groups": settings}
-            )
+            set_moments(net.optimizer_, self._module, self._state.optimizer)
         interrupted = train(net, batches, n_epochs)
         self._take_in(net)
         if interrupted:
@@ -333,7 +336,7 @@ class BaseVAE(
             self._state.seed,
             net.epoch_,
             net.step_,
-            net.optimizer_.state_dict()["state"],
+            get_moments(net.optimizer_, self._module),
         )
         self.n_iter_ = net.epoch_
         self.loss_curve_ = self.loss_curve_ + [e["train_loss"] for e in epochs]

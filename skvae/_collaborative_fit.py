@@ -19,6 +19,7 @@ from skvae._als import half_step
 from skvae._content_model import (
     ContentSettings,
     PretrainingInterrupted,
+    blank_content,
     make_net,
     pretrained_content,
     stream_seed,
@@ -175,12 +176,7 @@ class CollaborativeFit(
     def _start(self, X, features, content, seed):
         """Put a new module in place, with the curves of an untrained model."""
         before = dict(vars(self))
-        model = FactorModel(
-            X.shape[1],
-            self.n_components,
-            content=copy.deepcopy(content),
-            **{name: float(getattr(self, name)) for name in WEIGHTS},
-        )
+        model = self._make_module(copy.deepcopy(content))
         self._module = model.to(resolve_device(self.device))
         encode = None if features is None else partial(self._encode, features)
         try:
@@ -191,11 +187,32 @@ class CollaborativeFit(
             vars(self).update(before)
             raise
         self._state = TrainingState(seed)
-        for name in (*VALIDATED, *SHOWN_FACTORS):
+        for name in (*VALIDATED, *SHOWN_FACTORS, "item_ids_"):
             vars(self).pop(name, None)
         self.n_iter_, self.objective_curve_ = 0, []
         self.loss_curve_, self.reconstruction_curve_, self.kl_curve_ = [], [], []
         return sweep
+
+    def _make_module(self, content):
+        """Make the module around a content model or None, its factors all zero."""
+        return FactorModel(
+            self.n_features_in_,
+            self.n_components,
+            content=content,
+            **{name: float(getattr(self, name)) for name in WEIGHTS},
+        )
+
+    def _blank_module(self, weights):
+        """Make a module of the present parameters, to be filled with such weights.
+
+        They tell whether there is a content model, and for how many words.
+        """
+        first = weights.get("content.encoder.layers.0.weight")
+        if first is None:
+            return self._make_module(None)
+        n_words = first.shape[0] if first.ndim else 0
+        settings = self._content_settings()
+        return self._make_module(blank_content(n_words, settings, torch.Generator()))
 
     def _take_curves(self, net):
         rounds = [epoch for epoch in net.history if "objective" in epoch]

@@ -188,6 +188,10 @@ class CollaborativeVAE(CollaborativeFit):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the items, if `X` was a dataframe with columns of text.
 
+    item_ids_ : ndarray of shape (n_features_in_,)
+        Ids of the items, if :func:`skvae.save_model` was given them. Only on what
+        :func:`skvae.load_model` has loaded, until a fit that starts afresh.
+
     See Also
     --------
     MultVAERecommender : Recommend from interactions alone, by a network.

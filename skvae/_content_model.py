@@ -127,16 +127,15 @@ def pretrained_content(features, settings, seed, device="auto", verbose=0):
     return content
 
 
-@torch.no_grad()
-def make_content(features, settings, generator):
-    """Make a content model that gives the means of the features, whatever its code."""
+def blank_content(n_words, settings, generator):
+    """Make an untrained content model for so many columns of features."""
     likelihood = {
         "multinomial": Multinomial,
         "bernoulli": Bernoulli,
-        "gaussian": lambda: Gaussian(features.shape[1]),
+        "gaussian": lambda: Gaussian(n_words),
     }[settings.likelihood]()
-    content = VAE(
-        features.shape[1],
+    return VAE(
+        n_words,
         settings.n_components,
         hidden_layer_sizes=settings.hidden_layer_sizes,
         activation=settings.activation,
@@ -150,6 +149,13 @@ def make_content(features, settings, generator):
         generator=generator,
         code_activation="identity",
     )
+
+
+@torch.no_grad()
+def make_content(features, settings, generator):
+    """Make a content model that gives the means of the features, whatever its code."""
+    content = blank_content(features.shape[1], settings, generator)
+    likelihood = content.likelihood
     means = column_means(features)
     if settings.likelihood == "gaussian":
         likelihood.start_from(means, column_variances(features, means))

@@ -1,11 +1,14 @@
 """Inference with a torch module by batches of rows, and the module in a pickle."""
 
+import warnings
 from itertools import chain
 
 import torch
+from sklearn.exceptions import InconsistentVersionWarning
 from torch.nn import functional as F
 
 from skvae._training import RowBatches, copy_to_cpu, resolve_device
+from skvae._version import __version__
 from skvae.nn import SparseRows
 
 # Numbers in one tensor of inference.
@@ -53,7 +56,7 @@ class ModuleInference:
 
     def __getstate__(self):
         """Leave the device behind: a model trained on a GPU loads without one."""
-        state = dict(super().__getstate__())
+        state = {**super().__getstate__(), "_skvae_version": __version__}
         if "_module" in state:
             state["_module"] = copy_to_cpu(state["_module"])
             state["_state"] = copy_to_cpu(state["_state"])
@@ -61,6 +64,17 @@ class ModuleInference:
 
     def __setstate__(self, state):
         """Take up the device again, where this machine has it."""
+        state = dict(state)
+        version = state.pop("_skvae_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=f"skvae.{type(self).__name__}",
+                    current_sklearn_version=__version__,
+                    original_sklearn_version=version,
+                ),
+                stacklevel=2,
+            )
         super().__setstate__(state)
         if "_module" in state:
             try:

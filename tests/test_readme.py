@@ -3,15 +3,15 @@
 import re
 from pathlib import Path
 
-import pytest
-
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_block_runs(block):
+def test_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     names = {}
-    exec(compile(block, "README.md", "exec"), names)
+    for block in BLOCKS:
+        exec(compile(block, "README.md", "exec"), names)
     assert names["items"].shape == (100, 10)
     assert names["scores"].shape == (100, 10)
+    assert "'item " in capsys.readouterr().out

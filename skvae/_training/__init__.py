@@ -7,7 +7,12 @@ from skvae._training._moments import column_means, column_variances
 from skvae._training._net import VAENet, train
 from skvae._training._random import draw_seed, make_generator
 from skvae._training._schedules import annealed_beta, annealing_steps, cosine_factor
-from skvae._training._state import TrainingState, copy_to_cpu
+from skvae._training._state import (
+    TrainingState,
+    copy_to_cpu,
+    get_moments,
+    set_moments,
+)
 
 __all__ = [
     "BEST_WEIGHTS",
@@ -22,8 +27,10 @@ __all__ = [
     "copy_to_cpu",
     "cosine_factor",
     "draw_seed",
+    "get_moments",
     "make_callbacks",
     "make_generator",
     "resolve_device",
+    "set_moments",
     "train",
 ]
