@@ -21,6 +21,7 @@ from skorch.callbacks import Callback
 from skvae._inference import ModuleInference
 from skvae._training import (
     BEST_WEIGHTS,
+    PRECISIONS,
     RowBatches,
     TrainingState,
     VAENet,
@@ -119,6 +120,7 @@ class BaseVAE(
         "warm_start": ["boolean"],
         "callbacks": [list, tuple, None],
         "device": [str, torch.device],
+        "precision": [StrOptions(set(PRECISIONS))],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -301,6 +303,7 @@ class BaseVAE(
             beta=self.beta_,
             n_annealing_steps=annealing_steps(self.annealing, planned_steps),
             cosine=self.lr_schedule == "cosine",
+            precision=self.precision,
             first_epoch=self._state.n_epochs,
             first_step=self._state.n_steps,
             optimizer=torch.optim.AdamW,

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae._collaborative_fit import CollaborativeFit
 from skvae._content_model import LIKELIHOODS
-from skvae._training import draw_seed
+from skvae._training import PRECISIONS, draw_seed
 from skvae._validation import check_codes, restored_on_error
 from skvae.metrics._scorer import parse_metrics
 from skvae.nn import ACTIVATIONS
@@ -137,6 +137,11 @@ class CollaborativeVAE(CollaborativeFit):
 
     device : str or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
+
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of the matrix products of training; weights, losses and all inference are
+        float32. "tf32" rounds factors to 10 bits on CUDA devices and is float32
+        elsewhere, "bfloat16" rounds them to 7 bits. Both are meant for GPUs.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of items, dropout, noise and what is held
@@ -292,6 +297,7 @@ class CollaborativeVAE(CollaborativeFit):
         "memory": [None, str, HasMethods(["cache"])],
         "callbacks": [list, tuple, None],
         "device": [str, torch.device],
+        "precision": [StrOptions(set(PRECISIONS))],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -329,6 +335,7 @@ class CollaborativeVAE(CollaborativeFit):
         memory=None,
         callbacks=None,
         device="auto",
+        precision="float32",
         random_state=None,
         verbose=0,
     ):
@@ -362,6 +369,7 @@ class CollaborativeVAE(CollaborativeFit):
         self.memory = memory
         self.callbacks = callbacks
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

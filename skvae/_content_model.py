@@ -48,6 +48,7 @@ class ContentSettings:
     learning_rate_init: float
     lr_schedule: str | None
     batch_size: int
+    precision: str
 
     def __post_init__(self):
         """Take the types of Python, so that equal settings are the same to a cache."""
@@ -247,6 +248,7 @@ def make_net(
             annealing_steps(settings.annealing, planned_steps) if anneal else 0
         ),
         cosine=settings.lr_schedule == "cosine",
+        precision=settings.precision,
         batch_size=settings.batch_size,
         device=device,
         verbose=int(verbose > 1),

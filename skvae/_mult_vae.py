@@ -136,6 +136,11 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
     device : str or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
 
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of the matrix products of training; weights, losses and all inference are
+        float32. "tf32" rounds factors to 10 bits on CUDA devices and is float32
+        elsewhere, "bfloat16" rounds them to 7 bits. Both are meant for GPUs.
+
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of users, dropout, noise and what is
         held out. With an int, fits on one device with one number of threads give the
@@ -263,6 +268,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         warm_start=False,
         callbacks=None,
         device="auto",
+        precision="float32",
         random_state=None,
         verbose=0,
     ):
@@ -291,6 +297,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

@@ -129,6 +129,11 @@ class VAETransformer(VAEFit):
     device : str or torch.device, default="auto"
         Where to compute. "auto" takes a CUDA device where there is one.
 
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of the matrix products of training; weights, losses and all inference are
+        float32. "tf32" rounds factors to 10 bits on CUDA devices and is float32
+        elsewhere, "bfloat16" rounds them to 7 bits. Both are meant for GPUs.
+
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of rows, dropout and noise. With an int,
         fits on one device with one number of threads give the same bits.
@@ -255,6 +260,7 @@ class VAETransformer(VAEFit):
         warm_start=False,
         callbacks=None,
         device="auto",
+        precision="float32",
         random_state=None,
         verbose=0,
     ):
@@ -283,6 +289,7 @@ class VAETransformer(VAEFit):
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

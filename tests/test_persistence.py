@@ -510,12 +510,16 @@ fsync = os.fsync
 os.fsync = lambda descriptor: (time.sleep(0.01), fsync(descriptor))  # more to hit
 random.seed(0)
 for round in range(50):
+    told, tell = os.pipe()
     child = os.fork()
     if not child:
         while True:
             for model in models[:: (-1) ** round]:
+                os.write(tell, b"s")  # a save begins
                 save_model(model, path)
-    time.sleep(random.uniform(0, 0.08))
+    for _ in range(random.randint(1, 4)):
+        os.read(told, 1)
+    time.sleep(random.uniform(0, 0.02))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     print(load_model(path).random_state)

@@ -5,6 +5,7 @@ from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
 from skvae._training._device import resolve_device
 from skvae._training._moments import column_means, column_variances
 from skvae._training._net import VAENet, train
+from skvae._training._precision import PRECISIONS, products_in
 from skvae._training._random import draw_seed, make_generator
 from skvae._training._schedules import annealed_beta, annealing_steps, cosine_factor
 from skvae._training._state import (
@@ -16,6 +17,7 @@ from skvae._training._state import (
 
 __all__ = [
     "BEST_WEIGHTS",
+    "PRECISIONS",
     "IndexedBatches",
     "RowBatches",
     "TrainingState",
@@ -30,6 +32,7 @@ __all__ = [
     "get_moments",
     "make_callbacks",
     "make_generator",
+    "products_in",
     "resolve_device",
     "set_moments",
     "train",

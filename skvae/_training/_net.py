@@ -4,6 +4,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer
 
+from skvae._training._precision import products_in
 from skvae._training._random import make_generator
 from skvae._training._schedules import annealed_beta, cosine_factor
 from skvae.nn import reused_buffers
@@ -33,6 +34,8 @@ class VAENet(NeuralNet):
         Steps until the cap.
     cosine : bool
         Let the learning rate fall along a cosine.
+    precision : str, default="float32"
+        Of matrix products; see `products_in`.
     first_epoch, first_step : int
         Where an earlier run of the same fit ended.
     **kwargs
@@ -48,6 +51,7 @@ class VAENet(NeuralNet):
         beta,
         n_annealing_steps,
         cosine,
+        precision="float32",
         first_epoch=0,
         first_step=0,
         **kwargs,
@@ -60,6 +64,7 @@ class VAENet(NeuralNet):
         self.beta = beta
         self.n_annealing_steps = n_annealing_steps
         self.cosine = cosine
+        self.precision = precision
         self.first_epoch = first_epoch
         self.first_step = first_step
 
@@ -82,10 +87,11 @@ class VAENet(NeuralNet):
     def train_step_single(self, batch, **fit_params):
         """Compute loss and gradients of a batch."""
         self._set_training(True)
-        terms = self.module_(batch, self.noise_)
-        reconstruction, kl, *others = (term.mean() for term in terms)
-        loss = reconstruction + self.beta_at_step() * kl + sum(others)
-        loss.backward()
+        with products_in(self.precision, torch.device(self.device)):
+            terms = self.module_(batch, self.noise_)
+            reconstruction, kl, *others = (term.mean() for term in terms)
+            loss = reconstruction + self.beta_at_step() * kl + sum(others)
+            loss.backward()
         return {
             "loss": loss.detach(),
             "reconstruction": reconstruction.detach(),

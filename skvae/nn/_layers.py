@@ -60,7 +60,7 @@ class Linear(nn.Module):
         """Map rows of shape (n_rows, n_in) to (n_rows, n_out)."""
         if isinstance(x, SparseRows):
             return x.affine(self.weight, self.bias)
-        return _Affine.apply(self.bias, x, self.weight)
+        return affine(self.bias, x, self.weight)
 
 
 def small_bias(n, generator):
@@ -135,8 +135,15 @@ class TiedMLP(nn.Module):
         for i, (layer, bias) in enumerate(zip(self._layers, self.biases, strict=True)):
             if i:
                 x = dropout(ACTIVATIONS[self.activation](x), self.dropout, generator)
-            x = _Affine.apply(bias, x, layer.weight.T)
+            x = affine(bias, x, layer.weight.T)
         return x
+
+
+def affine(bias, x, weight):
+    """Compute `bias + x @ weight` in float32, or as autocast has it."""
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.addmm(bias, x, weight).to(weight.dtype)
+    return _Affine.apply(bias, x, weight)
 
 
 class _Affine(torch.autograd.Function):

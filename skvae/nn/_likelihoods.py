@@ -19,8 +19,6 @@ NOISE_GAIN = 4.0
 # Keep squares and sums finite in float32 for rows far from all that was seen.
 MAX_ABS_STANDARDIZED = 1e9
 MAX_LOG_RATE = 60.0
-# Numbers of a block of rows: 2 MiB.
-BLOCK_SIZE = 2**19
 
 
 class Multinomial:
@@ -109,20 +107,16 @@ class _MultinomialNLL(torch.autograd.Function):
     def forward(ctx, logits, rows: SparseRows, label_smoothing):
         totals = rows.row_sums()
         probability = empty(logits.shape, like=logits)
-        logsumexp, mean = torch.empty_like(totals), torch.empty_like(totals)
-        for block in _blocks(logits):
-            part = torch.softmax(logits[block], dim=1, out=probability[block])
-            # The largest probability is at least 1 / I, so its logarithm is safe.
-            logsumexp[block] = logits[block].amax(dim=1) - part.amax(dim=1).log()
-            if label_smoothing:
-                mean[block] = logits[block].mean(dim=1)
+        torch.softmax(logits, dim=1, out=probability)
+        # The largest probability is at least 1 / I, so its logarithm is safe.
+        logsumexp = logits.amax(dim=1) - probability.amax(dim=1).log()
         nll = totals * logsumexp
         observed = rows.row_sums(rows.values * rows.pick(logits))
         if label_smoothing == 0.0:
             nll -= observed
         else:
             nll -= (1.0 - label_smoothing) * observed
-            nll -= label_smoothing * totals * mean
+            nll -= label_smoothing * totals * logits.mean(dim=1)
         ctx.save_for_backward(probability, totals)
         ctx.rows, ctx.label_smoothing = rows, label_smoothing
         return nll
@@ -135,23 +129,12 @@ class _MultinomialNLL(torch.autograd.Function):
         rows, smoothing = ctx.rows, ctx.label_smoothing
         weight = (totals * grad_output)[:, None]
         grad = empty(probability.shape, like=probability)
-        for block in _blocks(grad):
-            part = torch.mul(probability[block], weight[block], out=grad[block])
-            if smoothing:
-                part -= smoothing / rows.n_columns * weight[block]
+        torch.mul(probability, weight, out=grad)
+        if smoothing:
+            grad -= smoothing / rows.n_columns * weight
         observed = (1.0 - smoothing) * rows.values * rows.spread(grad_output)
         grad.view(-1).index_add_(0, rows.flat_index, observed, alpha=-1)
         return grad, None, None
-
-
-def _blocks(matrix):
-    """Yield slices of rows that stay in a CPU's cache while several passes go on."""
-    n_rows = matrix.shape[0]
-    size = n_rows
-    if matrix.device.type == "cpu":
-        size = max(1, BLOCK_SIZE // matrix.shape[1])
-    for start in range(0, n_rows, size):
-        yield slice(start, start + size)
 
 
 class Gaussian(nn.Module):

@@ -146,7 +146,8 @@ class SparseRows:
         Differentiable in both.
         """
         if self.dense_product:
-            return torch.addmm(bias, self.dense, weight)
+            # Under autocast the product has fewer bits, and what follows does not.
+            return torch.addmm(bias, self.dense, weight).to(weight.dtype)
         return _SparseAffine.apply(weight, bias, self)
 
 
