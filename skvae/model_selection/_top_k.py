@@ -3,6 +3,9 @@
 import numpy as np
 import torch
 
+# So many columns share a maximum, of which the first bound on the best is made.
+GROUP_DEPTH = 16
+
 
 def top_k(scores, k, *, seen=None, candidates=None):
     """Rank the best items of each row; ties go to the item of lowest index.
@@ -43,41 +46,48 @@ def top_k(scores, k, *, seen=None, candidates=None):
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"k={k} but there are {scores.shape[1]} items to rank.")
 
-    kth = _highest(scores, k).amin(dim=1, keepdim=True)
-    if torch.isnan(kth).any():  # NaN counts as highest, and as the least of any
+    # All that reaches a lower bound of the k-th highest is sorted, a stable sort of
+    # ascending columns: so ties go to the lowest index.
+    found = _at_least(scores, _lower_bound(scores, k))
+    users = found // scores.shape[1]
+    counts = torch.bincount(users, minlength=scores.shape[0])
+    width = max(k, int(counts.max()) if counts.numel() else 0)
+    first = counts.cumsum(0) - counts
+    place = torch.arange(users.numel(), device=users.device)
+    slots = width * users + place - first.index_select(0, users)
+    values = scores.new_full((scores.shape[0], width), -torch.inf)
+    values.view(-1)[slots] = scores.reshape(-1).index_select(0, found)
+    items = found.new_full(values.shape, -1)
+    columns = found - scores.shape[1] * users
+    items.view(-1)[slots] = columns if candidates is None else candidates[columns]
+    values, order = values.sort(dim=1, descending=True, stable=True)
+    return items.gather(1, order[:, :k]), values[:, :k].contiguous()
+
+
+def _lower_bound(scores, k):
+    """Give a number for each row that at least k of its scores reach: (n_users, 1).
+
+    It is the k-th highest of the maxima of groups of columns, which are few.
+    """
+    n_items = scores.shape[1]
+    depth = max(1, min(GROUP_DEPTH, n_items // (2 * k)))
+    grouped, rest = scores.split([n_items - n_items % depth, n_items % depth], dim=1)
+    maxima = torch.cat([grouped.unflatten(1, (depth, -1)).amax(dim=1), rest], dim=1)
+    if torch.isnan(maxima).any():
         raise ValueError("Scores contain NaN; a ranking needs numbers.")
-    chosen = scores >= kth
-    places = _nonzero(chosen)
-    if places.numel() > kth.numel() * k:
-        rows = (chosen.sum(dim=1) > k).nonzero().squeeze(1)
-        chosen[rows] = _lowest_index_among_equals(scores[rows], kth[rows], k)
-        places = _nonzero(chosen)
-    items = (places % scores.shape[1]).view(-1, k)  # ascending within each row
-    values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
-    items = items.gather(1, order)
-    if candidates is not None:
-        items = candidates[items]
-    return items.masked_fill_(values == -torch.inf, -1), values
-
-
-def _highest(scores, k):
-    """Give the k highest values of each row, in any order; NaN counts as highest."""
     if scores.device.type != "cpu":
-        return torch.topk(scores, k, dim=1, sorted=False).values
+        return torch.topk(maxima, k, dim=1).values[:, -1:]
     # numpy selects with vector instructions, several times as fast as torch.
-    first = scores.shape[1] - k
-    return torch.from_numpy(np.partition(scores.numpy(), first, axis=1)[:, first:])
+    kth = maxima.shape[1] - k
+    return torch.from_numpy(np.partition(maxima.numpy(), kth, axis=1)[:, [kth]])
 
 
-def _nonzero(mask):
-    """Flat places of what is true, ascending."""
-    if mask.device.type != "cpu":
-        return mask.view(-1).nonzero().squeeze(1)
-    return torch.from_numpy(np.flatnonzero(mask.numpy()))
+def _at_least(scores, least):
+    """Flat places of scores that reach a number for each row, in order.
 
-
-def _lowest_index_among_equals(scores, kth, k):
-    """Choose k items of each row where several share the k-th highest score."""
-    above, equal = scores > kth, scores == kth
-    n_wanted = k - above.sum(dim=1, keepdim=True)
-    return above | (equal & (equal.cumsum(dim=1) <= n_wanted))
+    Minus infinity never does.
+    """
+    least = least.clamp(min=torch.finfo(least.dtype).min)
+    if scores.device.type != "cpu":
+        return (scores >= least).view(-1).nonzero().squeeze(1)
+    return torch.from_numpy(np.flatnonzero(scores.numpy() >= least.numpy()))

@@ -37,6 +37,16 @@ def test_ties_go_to_the_lowest_index(device, dtype, seed, n_levels, n_items):
     np.testing.assert_array_equal(best.cpu(), expected)
 
 
+@pytest.mark.parametrize("n_items", [31, 32, 33, 47, 320, 1001])
+@pytest.mark.parametrize("k", [1, 2, 10])
+def test_any_width_and_depth_of_groups(device, n_items, k):
+    scores = np.random.default_rng(n_items).integers(0, 60, (40, n_items)) / 7
+    items, best = top_k(torch.tensor(scores, device=device), k)
+    expected_items, expected = reference(scores, k)
+    np.testing.assert_array_equal(items.cpu(), expected_items)
+    np.testing.assert_array_equal(best.cpu(), expected)
+
+
 def test_without_ties_it_is_torch_topk(device):
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(50, 700, generator=generator).to(device)
