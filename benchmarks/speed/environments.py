@@ -17,6 +17,8 @@ import sys
 import venv
 from pathlib import Path
 
+from contestant import ContestantError
+
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / ".environments"
 # Name of the peer -> its worker script.
@@ -30,8 +32,8 @@ WORKERS = {
 INSTALLED = "installed.txt"
 
 
-class PeerError(RuntimeError):
-    """The environment of a peer could not be made."""
+class PeerError(ContestantError):
+    """The environment of a peer could not be made, so that it cannot take part."""
 
 
 def requirements(peer):
