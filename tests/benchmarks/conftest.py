@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
-BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
-if BENCHMARKS not in sys.path:
-    sys.path.insert(0, BENCHMARKS)
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+for folder in map(str, (BENCHMARKS, BENCHMARKS / "speed")):
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
