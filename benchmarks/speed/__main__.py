@@ -1,0 +1,60 @@
+"""How fast skvae is: beside the bare arithmetic, beside its peers, and as data grow.
+
+    python benchmarks/speed [--only ml-1m growth] [--peers recbole implicit]
+        [--rounds 5] [--threads 1] [--data folder] [--output folder]
+
+Every contestant is a child process with as many threads, in an environment of its own
+that is made when it is first needed (peers/requirements-*.txt). They take turns, and
+the best round of each is compared, for the speed of a machine drifts. Parts that are
+not run again keep their figures in the output, each with the commit it was run at.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(1, str(HERE.parent))  # for _environment
+
+from environments import FOLDER, WORKERS  # noqa: E402
+from report import table  # noqa: E402
+from stages import STAGES  # noqa: E402
+
+
+def main(arguments=None):
+    from _environment import environment
+
+    options = parse(arguments)
+    path = options.output / "speed.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        results[name] = {**STAGES[name](options), "environment": environment()}
+        results[name]["environment"]["machine"]["threads"] = options.threads
+        path.write_text(json.dumps(results, indent=1) + "\n")
+    text = table(results)
+    path.with_suffix(".md").write_text(text)
+    print(text)
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--peers", nargs="*", choices=WORKERS, default=list(WORKERS))
+    parser.add_argument(
+        "--peers-at-20m", nargs="*", choices=WORKERS, default=["recbole"]
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    data = os.environ.get("SKVAE_DATA", HERE.parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=Path(data))
+    parser.add_argument("--environments", type=Path, default=FOLDER)
+    parser.add_argument("--output", type=Path, default=HERE.parent / "results")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""MultVAERecommender, a contestant of the speed benchmark.
+
+What is timed: an epoch is a run of the training loop that `fit` runs, over all rows or
+over as many as make the batches asked for; checking the input is outside, as it is for
+the peers. Recommending and scoring are the public calls.
+"""
+
+import resource
+import sys
+
+import torch
+from contestant import serve
+
+from skvae import MultVAERecommender
+from skvae._training import RowBatches, train
+from skvae.metrics import make_ranking_scorer
+
+# Network and training of Liang et al. 2018, which the peers have too.
+PAPER = {
+    "tied_weights": False,
+    "initial_log_variance": 0,
+    "beta": 0.2,
+    "dropout": 0.5,
+    "label_smoothing": 0,
+    "learning_rate_init": 1e-3,
+    "lr_schedule": None,
+    "max_iter": 200,
+    "random_state": 0,
+}
+
+
+class Skvae:
+    """The estimator on a matrix."""
+
+    def __init__(self, X, settings):
+        torch.set_num_threads(settings.threads)
+        self.settings = settings
+        self.model = MultVAERecommender(
+            settings.latent,
+            hidden_layer_sizes=(settings.hidden,),
+            batch_size=settings.batch_size,
+            **PAPER,
+        )
+        self.model.partial_fit(X[: settings.batch_size])
+        self.X = X[: settings.n_users or X.shape[0]]
+        rows = X
+        if settings.n_batches is not None:
+            rows = X[: settings.n_batches * settings.batch_size]
+        self.batches = RowBatches(rows, self.model._module_device, for_training=True)
+        self.net = self.model._make_net(X.shape[0], 1, None, False).initialize()
+        self.score = make_ranking_scorer(f"ndcg@{settings.n_items}")
+
+    def epoch(self):
+        train(self.net, self.batches, 1)
+        return {"count": -(-len(self.batches) // self.settings.batch_size)}
+
+    def recommend(self):
+        return {"count": len(self.model.recommend(self.X, self.settings.n_items))}
+
+    def scorer(self):
+        self.score(self.model, self.X)
+        return {"count": self.X.shape[0]}
+
+    def memory(self):
+        """Largest resident set of this process so far, in bytes."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"bytes": peak if sys.platform == "darwin" else 1024 * peak}
+
+
+if __name__ == "__main__":
+    serve(Skvae)

@@ -1,0 +1,161 @@
+"""The parts of the speed benchmark: each measures and returns plain values."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import shapes
+from contestant import Contestant, ContestantError
+from environments import WORKERS, interpreter
+from rounds import run_rounds, start_all
+
+HERE = Path(__file__).resolve().parent
+FLOOR, OURS = "floor", "skvae"
+N_BATCHES = 4  # of an epoch at the shape of MovieLens 20M
+RANKED_USERS = 2000  # at that shape
+GROWTH_BASE = (2_000, 4_000, 100_000)  # users, items, interactions
+FACTORS = {"users": (1, 2, 4, 8), "items": (1, 2, 4, 8), "interactions": (1, 2, 4)}
+IMPORT = "import time, torch, sklearn; t = time.perf_counter(); import skvae; \
+print(time.perf_counter() - t)"
+
+
+def ml_1m(options):
+    """Whole epochs, rankings and a scorer on the split of MovieLens 1M."""
+    return _compare(shapes.ml_1m(options.data), options, peers=options.peers)
+
+
+def ml_20m(options):
+    """Some steps and rankings at the shape of MovieLens 20M."""
+    X = shapes.generated(*shapes.ML_20M)
+    limits = {"n_batches": N_BATCHES, "n_users": RANKED_USERS}
+    return _compare(X, options, peers=options.peers_at_20m, **limits)
+
+
+def growth(options):
+    """Epochs and memory as users, items and interactions grow, with the exponents."""
+    sizes = {GROWTH_BASE: "base"}
+    for axis, name in enumerate(FACTORS):
+        for factor in FACTORS[name][1:]:
+            size = np.array(GROWTH_BASE)
+            size[axis] *= factor
+            if name == "users":  # each as busy as before
+                size[2] *= factor
+            sizes[tuple(size.tolist())] = f"{name} x {factor}"
+    with tempfile.TemporaryDirectory() as folder:
+        contestants = []
+        for size, title in sizes.items():
+            path = _save(shapes.generated(*size), folder, title)
+            contestants.append(_start(title, HERE / "ours.py", path, options)())
+        epochs = run_rounds(contestants, "epoch", 1 + options.rounds)
+        peaks = run_rounds(contestants, "memory", 1)
+        for contestant in contestants:
+            contestant.close()
+    result = {"base": GROWTH_BASE, "seconds": {}, "bytes": {}, "exponents": {}}
+    for size, title in sizes.items():
+        result["seconds"][title] = _best(epochs[title])
+        matrix = 8 * size[2] + 4 * size[0]
+        result["bytes"][title] = peaks[title][0]["bytes"] - matrix
+    for name, factors in FACTORS.items():
+        titles = ["base", *(f"{name} x {factor}" for factor in factors[1:])]
+        times = [result["seconds"][title] for title in titles]
+        slope, _ = np.polyfit(np.log(factors), np.log(times), 1)
+        result["exponents"][name] = slope
+    return result
+
+
+def import_time(options):
+    """Seconds that `import skvae` takes once torch and scikit-learn are imported."""
+    times = [
+        float(subprocess.check_output([sys.executable, "-c", IMPORT]))
+        for _ in range(1 + options.rounds)
+    ]
+    return {"seconds": min(times)}
+
+
+STAGES = {
+    "ml-1m": ml_1m,
+    "ml-20m": ml_20m,
+    "growth": growth,
+    "import": import_time,
+}
+
+
+def _compare(X, options, peers, **limits):
+    """Time floor, ours and peers in turns; the best round of each is its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = _save(X, folder, "matrix")
+        starters = [
+            _start(FLOOR, HERE / "floor.py", path, options, **limits),
+            _start(OURS, HERE / "ours.py", path, options, **limits),
+        ]
+        starters += [_start_peer(peer, path, options, **limits) for peer in peers]
+        contestants = start_all(starters)
+        floor, ours = contestants[:2]
+        if (floor.title, ours.title) != (FLOOR, OURS):
+            raise ContestantError("The floor and skvae are needed, and one failed.")
+        rounds = 1 + options.rounds  # the first is slower: memory, caches
+        result = {"shape": X.shape, "interactions": X.nnz, **limits}
+        result["epoch"] = _interleaved(
+            contestants, rounds, {FLOOR: ("epoch_sparse", "epoch_dense")}, "epoch"
+        )
+        result["recommend"] = _interleaved(
+            contestants, rounds, {FLOOR: ("rank",)}, "recommend"
+        )
+        result["scorer"] = _interleaved(
+            contestants[:2], rounds, {FLOOR: ("rank",)}, "scorer"
+        )
+        result["parts"] = floor.run("parts")["parts"]
+        for contestant in contestants:
+            contestant.close()
+    return result
+
+
+def _interleaved(contestants, n_rounds, instead, action):
+    """Time an action, or for some contestants others in its place.
+
+    Returns
+    -------
+    results : dict
+        Title (with the action, where there are several) -> seconds and count.
+    """
+    replies = {}
+    for _ in range(n_rounds):
+        for contestant in list(contestants):
+            actions = instead.get(contestant.title, (action,))
+            for name in actions:
+                title = contestant.title if len(actions) == 1 else name
+                reply = run_rounds([contestant], name, 1)[contestant.title]
+                if not reply:
+                    contestants.remove(contestant)
+                    break
+                replies.setdefault(title, []).extend(reply)
+    return {
+        title: {"seconds": _best(found), "count": found[0].get("count")}
+        for title, found in replies.items()
+    }
+
+
+def _start(title, worker, matrix, options, python=sys.executable, **limits):
+    settings = {"matrix": matrix, "threads": options.threads, **limits}
+    return lambda: Contestant(title, worker, settings, python)
+
+
+def _start_peer(peer, matrix, options, **limits):
+    def start():
+        python = interpreter(peer, options.environments)
+        return _start(peer, WORKERS[peer], matrix, options, python, **limits)()
+
+    return start
+
+
+def _save(X, folder, title):
+    path = Path(folder) / f"{title.replace(' ', '-')}.npz"
+    sp.save_npz(path, X, compressed=False)
+    return path
+
+
+def _best(replies):
+    return min(reply["seconds"] for reply in replies)
