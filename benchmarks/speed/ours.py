@@ -35,13 +35,15 @@ class Skvae:
     def __init__(self, X, settings):
         torch.set_num_threads(settings.threads)
         self.settings = settings
-        self.model = MultVAERecommender(
-            settings.latent,
-            hidden_layer_sizes=(settings.hidden,),
-            batch_size=settings.batch_size,
-            **PAPER,
+        self.model, self.linear_model = (
+            MultVAERecommender(
+                settings.latent,
+                hidden_layer_sizes=sizes,
+                batch_size=settings.batch_size,
+                **PAPER,
+            ).partial_fit(X[: settings.batch_size])
+            for sizes in ((settings.hidden,), ())
         )
-        self.model.partial_fit(X[: settings.batch_size])
         self.X = X[: settings.n_users or X.shape[0]]
         rows = X
         if settings.n_batches is not None:
@@ -55,7 +57,14 @@ class Skvae:
         return {"count": -(-len(self.batches) // self.settings.batch_size)}
 
     def recommend(self):
-        return {"count": len(self.model.recommend(self.X, self.settings.n_items))}
+        return self._recommend(self.model)
+
+    def recommend_linear(self):
+        """Recommend by a network without hidden layer: as wide as matrix factors."""
+        return self._recommend(self.linear_model)
+
+    def _recommend(self, model):
+        return {"count": len(model.recommend(self.X, self.settings.n_items))}
 
     def scorer(self):
         self.score(self.model, self.X)

@@ -14,6 +14,13 @@ from rounds import run_rounds, start_all
 
 HERE = Path(__file__).resolve().parent
 FLOOR, OURS = "floor", "skvae"
+# Rows of a table -> the action of the contestant that they stand for.
+EPOCH_FLOORS = {
+    "floor, sparse first layer": "epoch_sparse",
+    "floor, dense first layer": "epoch_dense",
+}
+RANK_FLOOR = {"floor, no item left out": "rank"}
+RECOMMENDERS = {"skvae": "recommend", "skvae, I-200-I": "recommend_linear"}
 N_BATCHES = 4  # of an epoch at the shape of MovieLens 20M
 RANKED_USERS = 2000  # at that shape
 GROWTH_BASE = (2_000, 4_000, 100_000)  # users, items, interactions
@@ -98,43 +105,51 @@ def _compare(X, options, peers, **limits):
             raise ContestantError("The floor and skvae are needed, and one failed.")
         rounds = 1 + options.rounds  # the first is slower: memory, caches
         result = {"shape": X.shape, "interactions": X.nnz, **limits}
-        result["epoch"] = _interleaved(
-            contestants, rounds, {FLOOR: ("epoch_sparse", "epoch_dense")}, "epoch"
-        )
-        result["recommend"] = _interleaved(
-            contestants, rounds, {FLOOR: ("rank",)}, "recommend"
-        )
-        result["scorer"] = _interleaved(
-            contestants[:2], rounds, {FLOOR: ("rank",)}, "scorer"
-        )
+        for name, contenders, own_rows in (
+            ("epoch", contestants, {FLOOR: EPOCH_FLOORS}),
+            ("recommend", contestants, {FLOOR: RANK_FLOOR, OURS: RECOMMENDERS}),
+            ("scorer", contestants[:2], {FLOOR: RANK_FLOOR}),
+        ):
+            result[name] = _interleaved(contenders, rounds, name, own_rows)
         result["parts"] = floor.run("parts")["parts"]
         for contestant in contestants:
             contestant.close()
     return result
 
 
-def _interleaved(contestants, n_rounds, instead, action):
-    """Time an action, or for some contestants others in its place.
+def _interleaved(contestants, n_rounds, action, own_rows):
+    """Time an action of each contestant, or its own actions, round by round.
+
+    Parameters
+    ----------
+    contestants : list of Contestant
+    n_rounds : int
+    action : str
+        What those do that have no rows of their own.
+    own_rows : dict
+        Title of a contestant -> what it does instead, each by the name of its row.
 
     Returns
     -------
-    results : dict
-        Title (with the action, where there are several) -> seconds and count.
+    rows : dict
+        Name of the row -> shortest seconds, and count.
     """
     replies = {}
+    contestants = list(contestants)
     for _ in range(n_rounds):
         for contestant in list(contestants):
-            actions = instead.get(contestant.title, (action,))
-            for name in actions:
-                title = contestant.title if len(actions) == 1 else name
+            rows = own_rows.get(contestant.title, {contestant.title: action})
+            for row, name in rows.items():
+                if contestant not in contestants:
+                    break  # it has dropped out
                 reply = run_rounds([contestant], name, 1)[contestant.title]
                 if not reply:
                     contestants.remove(contestant)
-                    break
-                replies.setdefault(title, []).extend(reply)
+                replies.setdefault(row, []).extend(reply)
     return {
-        title: {"seconds": _best(found), "count": found[0].get("count")}
-        for title, found in replies.items()
+        row: {"seconds": _best(found), "count": found[0].get("count")}
+        for row, found in replies.items()
+        if found
     }
 
 

@@ -72,8 +72,7 @@ class SparseRows:
     def row_sums(self, values=None):
         """Sum of each row, of these values or of others in their places."""
         values = self.values if values is None else values
-        total = values.new_zeros(self.n_rows)
-        return total.index_add_(0, self.row_index, values)
+        return torch.segment_reduce(values, "sum", offsets=self.indptr, initial=0)
 
     def spread(self, per_row):
         """Repeat a number of each row for each of its values: shape (nnz,)."""

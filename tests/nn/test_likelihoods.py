@@ -73,11 +73,20 @@ def test_bernoulli_gradient_by_hand_is_the_numerical_one(rows, logits):
     )
 
 
-def test_nll_is_finite_for_logits_of_any_size(rows):
-    logits = torch.tensor([[1e4, -1e4] * 4] * 6, dtype=torch.float32)
+@pytest.mark.parametrize("in_training", [False, True])
+def test_nll_is_finite_for_logits_of_any_size(rows, in_training):
+    logits = torch.tensor([[1e4, -1e4] * 4] * 6, requires_grad=in_training)
     rows = rows.with_values(rows.values.float())
     expected = -(rows.dense * torch.log_softmax(logits, dim=1)).sum(dim=1)
     torch.testing.assert_close(Multinomial().nll(logits, rows), expected)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.4])
+def test_nll_is_the_same_in_training(rows, logits, label_smoothing):
+    nll = Multinomial(label_smoothing).nll
+    torch.testing.assert_close(
+        nll(logits.clone().requires_grad_(), rows).detach(), nll(logits, rows)
+    )
 
 
 def test_weights_count_as_repeated_interactions(rows, logits):
