@@ -42,7 +42,7 @@ from skvae._validation import (
 )
 from skvae.metrics._scorer import ranking_scores
 from skvae.model_selection import hold_out_interactions
-from skvae.model_selection._sparse import canonical_csr
+from skvae.model_selection._sparse import canonical_csr, errors_naming
 from skvae.nn import FactorModel
 
 INITIAL_FACTORS, ROUNDS = 3, 8  # streams of random numbers; see make_generator
@@ -81,13 +81,14 @@ class CollaborativeFit(
                     f'{sorted(map(str, item_features))}; the one key is "features".'
                 )
             item_features = item_features["features"]
-        features = check_array(
-            item_features,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            ensure_non_negative=likelihood != "gaussian",
-            input_name=name,
-        )
+        with errors_naming(name, item_features):
+            features = check_array(
+                item_features,
+                accept_sparse="csr",
+                dtype=(np.float64, np.float32),
+                ensure_non_negative=likelihood != "gaussian",
+                input_name=name,
+            )
         if sp.issparse(features) or likelihood == "multinomial":
             features = sp.csr_array(canonical_csr(features))
         check_float32_range(features, name)

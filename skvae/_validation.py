@@ -8,6 +8,8 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from skorch.callbacks import Callback
 
+from skvae.model_selection._sparse import errors_naming
+
 FLOAT32_MAX = np.finfo(np.float32).max
 # Of the callbacks that a fit makes itself; see `_training.make_callbacks`.
 CALLBACK_NAMES = {
@@ -35,7 +37,8 @@ def check_float32_range(X, name="X"):
 
 def check_codes(Z, n_components):
     """Check latent codes of shape (n_rows, n_components), as `transform` gives them."""
-    Z = check_array(Z, dtype=(np.float32, np.float64), input_name="Z")
+    with errors_naming("Z", Z):
+        Z = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
     check_float32_range(Z, "Z")
     if Z.shape[1] != n_components:
         raise ValueError(

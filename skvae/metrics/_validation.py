@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 
 from skvae.metrics import _hits
-from skvae.model_selection._sparse import check_interactions
+from skvae.model_selection._sparse import check_interactions, errors_naming
 from skvae.model_selection._top_items import as_score_tensor, row_chunks
 from skvae.model_selection._top_k import top_k
 
@@ -28,7 +28,7 @@ def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
 def ranked_items(y_score, y_rank, k, shape):
     """Give the first k items of each of ``shape[0]`` users, from what was given."""
     if y_score is not None:
-        y_score = np.asarray(y_score)
+        y_score = as_array("y_score", y_score)
         if y_score.shape != shape:
             raise ValueError(
                 f"y_score has shape {y_score.shape}; pass a dense array of one score "
@@ -36,9 +36,11 @@ def ranked_items(y_score, y_rank, k, shape):
             )
         items = np.empty((shape[0], k), dtype=np.int64)
         for rows in row_chunks(shape[0], bytes_per_row=8 * shape[1]):
-            items[rows] = top_k(as_score_tensor(y_score[rows]), k)[0].numpy()
+            with errors_naming("y_score", y_score):
+                scores = as_score_tensor(y_score[rows])
+                items[rows] = top_k(scores, k)[0].numpy()
         return items
-    y_rank = np.asarray(y_rank)
+    y_rank = as_array("y_rank", y_rank)
     if y_rank.ndim != 2 or len(y_rank) != shape[0] or y_rank.shape[1] < k:
         raise ValueError(
             f"y_rank has shape {y_rank.shape}; pass one row for each of {shape[0]} "
@@ -50,6 +52,12 @@ def ranked_items(y_score, y_rank, k, shape):
             "scores as y_score."
         )
     return y_rank[:, :k].astype(np.int64, copy=False)
+
+
+def as_array(name, values):
+    """Give an array of values; errors name the argument they are."""
+    with errors_naming(name, values):
+        return np.asarray(values)
 
 
 def check_one_ranking(y_score, y_rank):

@@ -6,7 +6,12 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
-from skvae.model_selection._sparse import check_interactions, entry_rows, take_entries
+from skvae.model_selection._sparse import (
+    check_interactions,
+    entry_rows,
+    errors_naming,
+    take_entries,
+)
 
 
 def hold_out_interactions(X, test_size=0.2, *, random_state=None, by="random"):
@@ -172,7 +177,8 @@ def _timestamps(X, interactions, by):
             )
         stored, times = by, by.data
     else:
-        times = np.asarray(by)
+        with errors_naming("by", by):
+            times = np.asarray(by)
         if not (issparse(X) and X.format == "csr"):
             raise ValueError(
                 "A 1-D by is aligned with X.data, so X has to be CSR; pass X as CSR, "

@@ -1,5 +1,8 @@
 """One way in for interaction matrices, and the coordinates of what they store."""
 
+import re
+from contextlib import contextmanager
+
 import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_array
@@ -27,8 +30,37 @@ def check_interactions(X, input_name="X"):
     ValueError
         If ``X`` is not two-dimensional, not numeric or not finite.
     """
-    X = check_array(X, accept_sparse="csr", ensure_min_samples=0, input_name=input_name)
-    return canonical_csr(X)
+    with errors_naming(input_name, X):
+        X = check_array(
+            X, accept_sparse="csr", ensure_min_samples=0, input_name=input_name
+        )
+        return canonical_csr(X)
+
+
+@contextmanager
+def errors_naming(name, value):
+    """Let the errors of a block that reads an argument say which argument it is.
+
+    scikit-learn passes on what numpy and torch say of values they cannot convert, and
+    some of that is neither a ValueError nor a TypeError.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls the argument.
+
+    value : object
+        What was passed.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        if re.search(rf"\b{name}\b", str(error)):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{name} is a {type(value).__name__} that cannot be used: {error}"
+        ) from error
 
 
 def canonical_csr(X):
