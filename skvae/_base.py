@@ -12,7 +12,6 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -36,6 +35,7 @@ from skvae._validation import (
     check_layer_sizes,
     restored_on_error,
 )
+from skvae.metrics._validation import check_positive_int
 from skvae.nn import (
     ACTIVATIONS,
     VAE,
@@ -206,6 +206,7 @@ class BaseVAE(
 
     def _check_settings(self):
         """Check what the parameter constraints cannot say."""
+        check_positive_int("n_components", self.n_components)
         check_layer_sizes(self.hidden_layer_sizes)
         check_callbacks(self.callbacks)
 
@@ -413,7 +414,7 @@ class BaseVAE(
 
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
-        n_draws = check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        check_positive_int("n_draws", n_draws)
         return self._average(function, self._check_rows(X, reset=False), n_draws)
 
     def _average(self, function, X, n_draws):

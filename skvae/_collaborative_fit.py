@@ -41,6 +41,7 @@ from skvae._validation import (
     check_layer_sizes,
 )
 from skvae.metrics._scorer import ranking_scores
+from skvae.metrics._validation import check_positive_int
 from skvae.model_selection import hold_out_interactions
 from skvae.model_selection._sparse import canonical_csr, errors_naming
 from skvae.nn import FactorModel
@@ -64,6 +65,7 @@ class CollaborativeFit(
     # Training
 
     def _check_settings(self):
+        check_positive_int("n_components", self.n_components)
         check_layer_sizes(self.hidden_layer_sizes)
         check_callbacks(self.callbacks)
         if self.a < self.b:

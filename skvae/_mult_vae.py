@@ -1,12 +1,12 @@
 """Mult-VAE and Mult-DAE for top-N recommendation (Liang et al. 2018)."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -16,6 +16,7 @@ from skvae._recommender import RecommenderMixin
 from skvae._training import make_generator
 from skvae._validation import check_codes
 from skvae.metrics._scorer import parse_metrics, ranking_scores
+from skvae.metrics._validation import check_positive_int
 from skvae.model_selection import hold_out_interactions
 from skvae.nn import Multinomial
 
@@ -370,7 +371,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             more than once.
         """
         check_is_fitted(self)
-        n_samples = check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        check_positive_int("n_samples", n_samples)
         rng = check_random_state(random_state)
         totals = self._draw_totals(n_samples, n_interactions, rng)
         device = self._module_device

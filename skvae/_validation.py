@@ -50,7 +50,14 @@ def check_codes(Z, n_components):
 
 def check_layer_sizes(sizes):
     """Raise unless `hidden_layer_sizes` holds widths of layers."""
-    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+    try:
+        widths = list(sizes)
+    except TypeError:  # an array without dimensions is array-like to scikit-learn
+        widths = [None]
+    if not all(
+        isinstance(size, Integral) and not isinstance(size, bool) and size >= 1
+        for size in widths
+    ):
         raise ValueError(
             f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
             "width for each hidden layer of the encoder, () for none."
@@ -60,7 +67,11 @@ def check_layer_sizes(sizes):
 def check_callbacks(callbacks):
     """Raise unless `callbacks` holds skorch callbacks, with names or without."""
     for callback in callbacks or ():
-        named = isinstance(callback, tuple) and len(callback) == 2
+        named = (
+            isinstance(callback, tuple)
+            and len(callback) == 2
+            and isinstance(callback[0], str)
+        )
         if named and callback[0] in CALLBACK_NAMES:
             raise ValueError(
                 f"callbacks holds one named {callback[0]!r}, as is one of the fit's "

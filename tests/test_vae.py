@@ -556,3 +556,21 @@ def test_generated_digits_teach_a_classifier():
     taught = LogisticRegression(max_iter=1000)
     taught.fit(generated, classifier.predict(generated))
     assert taught.score(X_test, y_test) >= 0.9 * classifier.score(X_test, y_test)
+
+
+@pytest.mark.parametrize(
+    "sizes", [np.array(3), (True,), ((3,),)], ids=["no dimension", "bool", "nested"]
+)
+def test_widths_that_are_no_integers_are_refused(sizes):
+    vae = VAETransformer(**{**SMALL, "hidden_layer_sizes": sizes})
+    with pytest.raises(ValueError, match="hidden_layer_sizes="):
+        vae.fit(np.eye(3))
+
+
+@pytest.mark.parametrize("method", ["sample", "elbo", "score_samples"])
+def test_numbers_of_draws_are_integers(method):
+    vae = VAETransformer(**SMALL).fit(np.eye(3))
+    arguments = () if method == "sample" else (np.eye(3),)
+    name = "n_samples" if method == "sample" else "n_draws"
+    with pytest.raises(ValueError, match=f"{name}=True"):
+        getattr(vae, method)(*arguments, **{name: True})
