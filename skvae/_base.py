@@ -147,7 +147,7 @@ class BaseVAE(
     def _fit(self, X, X_val, y_val):
         """Fit on checked or unchecked rows; `fit` of the subclasses documents it."""
         with restored_on_error(self):
-            goes_on = self.warm_start and hasattr(self, "_module")
+            goes_on = self._goes_on
             X = self._check_rows(X, reset=not goes_on)
             self._check_settings()
             seed = self._state.seed if goes_on else draw_seed(self.random_state)
@@ -203,6 +203,11 @@ class BaseVAE(
                 self._start(seed)
             self._run(X, n_epochs=1)
         return self
+
+    @property
+    def _goes_on(self):
+        """Whether `fit` goes on from the model that stands."""
+        return self.warm_start and hasattr(self, "_module")
 
     def _check_settings(self):
         """Check what the parameter constraints cannot say."""
