@@ -282,9 +282,8 @@ class BaseVAE(
         if self._state.optimizer is not None:
             # The moments go on; rate and decay are those of the parameters now.
             settings = net.optimizer_.state_dict()["param_groups"]
-            net.optimizer_.load_state_dict(
-                {"state": self._state.optimizer, "param_groups": settings}
-            )
+            moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
+            net.optimizer_.load_state_dict({"state": moments, "param_groups": settings})
         interrupted = train(net, batches, n_epochs)
         self._take_in(net)
         if interrupted:

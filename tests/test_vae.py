@@ -592,6 +592,19 @@ def test_a_fitted_model_keeps_what_it_was_fitted_with(parameters):
     np.testing.assert_array_equal(vae.set_params(**parameters).transform(X), codes)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_failed_training_leaves_the_moments_alone(method):
+    X = np.random.default_rng(0).poisson(1.0, (30, 4)).astype(float)
+    settings = {**SMALL, "likelihood": "poisson", "warm_start": True}
+    vae = VAETransformer(**settings).fit(X)
+    before = copy.deepcopy(vae._state.optimizer)
+    with pytest.raises(ValueError, match="scale X"):
+        getattr(vae, method)(np.full((30, 4), 1e38))
+    for index, moments in before.items():
+        for name, value in moments.items():
+            assert torch.equal(vae._state.optimizer[index][name], value)
+
+
 @pytest.mark.parametrize(
     "sizes", [np.array(3), (True,), ((3,),)], ids=["no dimension", "bool", "nested"]
 )
