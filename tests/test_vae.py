@@ -605,6 +605,11 @@ def test_failed_training_leaves_the_moments_alone(method):
             assert torch.equal(vae._state.optimizer[index][name], value)
 
 
+def test_a_device_that_holds_nothing_is_refused():
+    with pytest.raises(ValueError, match="device='meta' cannot be used"):
+        VAETransformer(**SMALL, device="meta").fit(np.eye(3))
+
+
 @pytest.mark.parametrize(
     "sizes", [np.array(3), (True,), ((3,),)], ids=["no dimension", "bool", "nested"]
 )
