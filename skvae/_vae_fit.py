@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.validation import check_non_negative, validate_data
 
 from skvae._base import BaseVAE
-from skvae._training import column_means, column_variances
+from skvae._training import column_means, column_variances, count_row_totals
 from skvae._validation import check_float32_range
 from skvae.model_selection._sparse import canonical_csr, errors_naming
 from skvae.nn import (
@@ -32,7 +32,6 @@ LIKELIHOODS = {
 MAX_KL_ROWS = 2000
 COLLAPSED_KL = 0.01
 VALIDATION_DRAWS = 16
-MAX_TOTAL = 2**53  # counts of a row beyond which float64 counts no more
 INITIAL_LOG_VARIANCE = -2.0
 
 
@@ -109,9 +108,7 @@ class VAEFit(BaseVAE):
 
     def _remember_rows(self, X):
         if self.likelihood == "multinomial":
-            totals = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
-            totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
-            self._row_totals = np.unique(totals, return_counts=True)
+            self._row_totals = count_row_totals(X)
 
     def _draw_totals(self, n_samples, rng):
         """Numbers of counts of rows to draw; None where the likelihood needs none."""

@@ -3,7 +3,12 @@
 from skvae._training._batches import IndexedBatches, RowBatches
 from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
 from skvae._training._device import resolve_device
-from skvae._training._moments import column_means, column_variances
+from skvae._training._moments import (
+    MAX_TOTAL,
+    column_means,
+    column_variances,
+    count_row_totals,
+)
 from skvae._training._net import VAENet, train
 from skvae._training._random import draw_seed, make_generator
 from skvae._training._schedules import annealed_beta, annealing_steps, cosine_factor
@@ -11,6 +16,7 @@ from skvae._training._state import TrainingState, copy_to_cpu
 
 __all__ = [
     "BEST_WEIGHTS",
+    "MAX_TOTAL",
     "IndexedBatches",
     "RowBatches",
     "TrainingState",
@@ -21,6 +27,7 @@ __all__ = [
     "column_variances",
     "copy_to_cpu",
     "cosine_factor",
+    "count_row_totals",
     "draw_seed",
     "make_callbacks",
     "make_generator",
