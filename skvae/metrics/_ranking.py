@@ -391,7 +391,7 @@ def coverage_at_k(*, y_score=None, y_rank=None, k=10, n_items=None):
     shape = (len(ranking), n_items)
     items = ranked_items(y_score, y_rank, min(k, n_items), shape)
     _hits.check_ranked(items, n_items)
-    return np.unique(items[items >= 0]).size / n_items
+    return float(np.unique(items[items >= 0]).size / n_items)
 
 
 def _result(per_user_values, per_user):

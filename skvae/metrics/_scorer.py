@@ -1,6 +1,7 @@
 """Ranking metrics as scorers for searches, cross-validation and early stopping."""
 
 import re
+from collections.abc import Iterable
 from functools import partial
 from numbers import Integral
 
@@ -247,6 +248,11 @@ def parse_metrics(metrics):
     ValueError
         If there is no name, or one that is not known.
     """
+    if not isinstance(metrics, Iterable):
+        raise ValueError(
+            f'metrics={metrics!r}: pass a name such as "ndcg@100" or a sequence of '
+            "names."
+        )
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     known = (*PER_USER_METRICS, "coverage")
     parsed = {}

@@ -1,6 +1,6 @@
 """What the ranking metrics are given, checked and brought to one form."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from skvae.model_selection._top_k import top_k
 def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
     """Check what a metric was given; return the hits and the k that counts."""
     check_one_ranking(y_score, y_rank)
-    if not relevance_threshold >= 0:
+    if not (isinstance(relevance_threshold, Real) and relevance_threshold >= 0):
         raise ValueError(
-            f"relevance_threshold={relevance_threshold}: pass at least 0, or all that "
-            "y_true does not store would be relevant."
+            f"relevance_threshold={relevance_threshold!r}: pass a number of at least "
+            "0, or all that y_true does not store would be relevant."
         )
     truth = check_interactions(y_true, "y_true")
     check_positive_int("k", k)
@@ -77,5 +77,5 @@ def check_positive_int(name, value):
 
 def check_choice(name, value, known):
     """Raise for a value that is not one of those known."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}={value!r} is not known; pass one of {list(known)}.")

@@ -289,6 +289,8 @@ def row_chunks(n_rows, bytes_per_row):
 
 def as_score_tensor(scores):
     """Give scores as a float32 or float64 tensor, without a copy where possible."""
+    if scores.dtype.kind == "c":
+        raise ValueError("complex numbers have no order; pass real scores.")
     dtype = np.float32 if scores.dtype in (np.float16, np.float32) else np.float64
     # from_numpy warns of read-only arrays and refuses negative strides.
     return torch.from_numpy(np.require(scores, dtype, ["C_CONTIGUOUS", "WRITEABLE"]))
