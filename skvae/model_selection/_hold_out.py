@@ -159,7 +159,10 @@ def count_held_out(n_there, test_size):
         How many of them to hold out.
     """
     if isinstance(test_size, Integral):
-        n_held_out = np.minimum(test_size, n_there - 1)
+        # More than the dtype of the counts can hold is more than there are, too.
+        n_held_out = np.minimum(
+            min(test_size, np.iinfo(n_there.dtype).max), n_there - 1
+        )
     else:
         # The allowance is for products such as 0.29 * 100 = 28.999999999999996.
         share = np.floor(test_size * n_there + 1e-9).astype(n_there.dtype)

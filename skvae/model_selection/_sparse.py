@@ -78,7 +78,9 @@ def canonical_csr(X):
         A csr_matrix for a sparse matrix, else a csr_array. Duplicates are summed.
     """
     if not issparse(X):
-        return csr_array(X)
+        if X.dtype == np.float16:  # which scipy's matrices do not have
+            X = X.astype(np.float32)
+        return csr_array(X.astype(X.dtype.newbyteorder("="), copy=False))
     if X.has_canonical_format and X.data.all():
         return X
     interactions = X.copy()
