@@ -76,10 +76,11 @@ class CollaborativeFit(
 
     def _check_item_features(self, item_features, likelihood, name="item_features"):
         """Content as canonical CSR or as an array; a mapping holds it as "features"."""
-        if isinstance(item_features, Mapping):
+        # A dok_matrix is a mapping too.
+        if isinstance(item_features, Mapping) and not sp.issparse(item_features):
             if set(item_features) != {"features"}:
                 raise ValueError(
-                    "item_features is a mapping with the keys "
+                    f"{name} is a mapping with the keys "
                     f'{sorted(map(str, item_features))}; the one key is "features".'
                 )
             item_features = item_features["features"]
