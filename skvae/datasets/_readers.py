@@ -103,6 +103,11 @@ def _read_file(path, roles, sep, member, text_roles):
             f"sep={sep!r} has {len(sep)} characters; pass a single one. For '::' pass "
             "sep=':' and every second position, such as user=0, item=2."
         )
+    if not sep.isascii() or sep in "\r\n":
+        raise ValueError(
+            f"sep={sep!r} cannot separate the fields of a line; pass an ASCII "
+            "character that ends no line, such as ',' or '\\t'."
+        )
     positional = [isinstance(name, Integral) for name in roles.values()]
     if any(positional) and not all(positional):
         raise ValueError(
@@ -182,6 +187,7 @@ def _readable(path, member):
     """
     import gzip
     import lzma
+    import tarfile
     import zlib
 
     import pandas as pd
@@ -193,6 +199,7 @@ def _readable(path, member):
         lzma.LZMAError,
         pd.errors.EmptyDataError,
         pd.errors.ParserError,
+        tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
     )
@@ -219,7 +226,10 @@ def _readable(path, member):
                 yield {"filepath_or_buffer": path}
 
             yield open_file
-    except garbled as error:
+    except (OSError, *garbled) as error:
+        # bz2 says of damaged data that it is an OSError, of no number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ValueError(
             f"{path} could not be read as a table of text ({error}). Check that the "
             "file is complete, that its ending says how it is compressed, and that "
