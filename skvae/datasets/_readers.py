@@ -82,7 +82,12 @@ def _take_column(source, role, name):
             "or polars DataFrame, a dict of arrays or a tuple of arrays."
         )
     if type(column).__module__.partition(".")[0] == "polars":
-        column = column.to_numpy()
+        import polars as pl
+
+        try:
+            column = column.to_numpy()
+        except pl.exceptions.PolarsError:  # 128 bits, which numpy does not have
+            column = np.asarray(column.to_list(), dtype=object)
     elif not hasattr(column, "dtype"):
         # A list keeps the types of its elements: np.asarray([1, "a"]) hides the int.
         values = np.asarray(column)

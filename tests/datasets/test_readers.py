@@ -224,3 +224,10 @@ def test_damaged_archives_are_named(tmp_path, name):
     path.write_bytes(b"BZh91AY&SY" + bytes(100))
     with pytest.raises(ValueError, match="could not be read as a table"):
         load_interactions(path, user="user", item="item")
+
+
+@pytest.mark.parametrize("table", [dict, pd.DataFrame, pl.DataFrame])
+def test_ids_past_64_bits_are_refused(table):
+    frame = table({"who": [2**70, 2**70 + 1], "what": [1, 1]})
+    with pytest.raises(ValueError, match="ids of user are integers"):
+        load_interactions(frame, user="who", item="what")
