@@ -93,7 +93,8 @@ class CollaborativeFit(
                 input_name=name,
             )
         if sp.issparse(features) or likelihood == "multinomial":
-            features = sp.csr_array(canonical_csr(features))
+            with errors_naming(name, features):
+                features = sp.csr_array(canonical_csr(features))
         check_float32_range(features, name)
         if likelihood == "bernoulli" and features.max() > 1:
             raise ValueError(

@@ -186,7 +186,8 @@ class RecommenderMixin(metaclass=ABCMeta):
                 reset=reset,
             )
         check_non_negative(X, type(self).__name__)
-        X = canonical_csr(X)
+        with errors_naming("X", X):
+            X = canonical_csr(X)
         check_float32_range(X)
         if reset and X.nnz == 0:
             raise ValueError(

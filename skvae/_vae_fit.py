@@ -56,7 +56,8 @@ class VAEFit(BaseVAE):
         if LIKELIHOODS[likelihood].non_negative:
             check_non_negative(X, f"{type(self).__name__}({likelihood!r})")
         if sp.issparse(X) or likelihood == "multinomial":
-            X = canonical_csr(X)
+            with errors_naming("X", X):
+                X = canonical_csr(X)
         check_float32_range(X)
         # The maximum of a sparse matrix itself would sum the caller's duplicates.
         stored = X.data if sp.issparse(X) else X

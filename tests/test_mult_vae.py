@@ -572,3 +572,13 @@ def test_numbers_of_interactions_to_sample_are_checked(interactions, n_interacti
     model = MultVAERecommender(**SMALL).fit(interactions)
     with pytest.raises(ValueError, match=r"n_interactions=.* n_samples=3"):
         model.sample(3, n_interactions=n_interactions)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_duplicates_that_add_up_past_float32_are_refused(interactions, dtype):
+    X = sp.csr_array(
+        (np.full(2, 3e38, dtype=dtype), np.array([1, 1]), np.array([0, 2])),
+        shape=(1, interactions.shape[1]),
+    )
+    with pytest.raises(ValueError, match="^X (is a csr_array .* infinity|holds)"):
+        MultVAERecommender(**SMALL).fit(interactions).transform(X)

@@ -76,6 +76,11 @@ def canonical_csr(X):
     -------
     interactions : csr_matrix or csr_array of shape (n_users, n_items)
         A csr_matrix for a sparse matrix, else a csr_array. Duplicates are summed.
+
+    Raises
+    ------
+    ValueError
+        If duplicates add up to infinity.
     """
     if not issparse(X):
         if X.dtype == np.float16:  # which scipy's matrices do not have
@@ -85,6 +90,11 @@ def canonical_csr(X):
         return X
     interactions = X.copy()
     interactions.sum_duplicates()
+    if interactions.nnz < X.nnz and not np.isfinite(interactions.data).all():
+        raise ValueError(
+            f"entries that are stored more than once add up to infinity in {X.dtype}; "
+            "scale them."
+        )
     interactions.eliminate_zeros()
     return interactions
 
