@@ -12,7 +12,6 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -39,6 +38,7 @@ from skvae._validation import (
     check_layer_sizes,
     restored_on_error,
 )
+from skvae.metrics._validation import check_positive_int
 from skvae.nn import (
     ACTIVATIONS,
     VAE,
@@ -152,7 +152,7 @@ class BaseVAE(
     def _fit(self, X, X_val, y_val):
         """Fit on checked or unchecked rows; `fit` of the subclasses documents it."""
         with restored_on_error(self):
-            goes_on = self.warm_start and hasattr(self, "_module")
+            goes_on = self._goes_on
             X = self._check_rows(X, reset=not goes_on)
             self._check_settings()
             seed = self._state.seed if goes_on else draw_seed(self.random_state)
@@ -209,8 +209,14 @@ class BaseVAE(
             self._run(X, n_epochs=1)
         return self
 
+    @property
+    def _goes_on(self):
+        """Whether `fit` goes on from the model that stands."""
+        return self.warm_start and hasattr(self, "_module")
+
     def _check_settings(self):
         """Check what the parameter constraints cannot say."""
+        check_positive_int("n_components", self.n_components)
         check_layer_sizes(self.hidden_layer_sizes)
         check_callbacks(self.callbacks)
 
@@ -283,7 +289,8 @@ class BaseVAE(
         net.initialize()
         if self._state.optimizer is not None:
             # The moments go on; rate and decay are those of the parameters now.
-            set_moments(net.optimizer_, self._module, self._state.optimizer)
+            moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
+            set_moments(net.optimizer_, self._module, moments)
         interrupted = train(net, batches, n_epochs)
         self._take_in(net)
         if interrupted:
@@ -419,7 +426,7 @@ class BaseVAE(
 
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
-        n_draws = check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        check_positive_int("n_draws", n_draws)
         return self._average(function, self._check_rows(X, reset=False), n_draws)
 
     def _average(self, function, X, n_draws):

@@ -42,8 +42,9 @@ from skvae._validation import (
     check_layer_sizes,
 )
 from skvae.metrics._scorer import ranking_scores
+from skvae.metrics._validation import check_positive_int
 from skvae.model_selection import hold_out_interactions
-from skvae.model_selection._sparse import canonical_csr
+from skvae.model_selection._sparse import canonical_csr, errors_naming
 from skvae.nn import FactorModel
 
 INITIAL_FACTORS, ROUNDS = 3, 8  # streams of random numbers; see make_generator
@@ -65,6 +66,7 @@ class CollaborativeFit(
     # Training
 
     def _check_settings(self):
+        check_positive_int("n_components", self.n_components)
         check_layer_sizes(self.hidden_layer_sizes)
         check_callbacks(self.callbacks)
         if self.a < self.b:
@@ -75,22 +77,25 @@ class CollaborativeFit(
 
     def _check_item_features(self, item_features, likelihood, name="item_features"):
         """Content as canonical CSR or as an array; a mapping holds it as "features"."""
-        if isinstance(item_features, Mapping):
+        # A dok_matrix is a mapping too.
+        if isinstance(item_features, Mapping) and not sp.issparse(item_features):
             if set(item_features) != {"features"}:
                 raise ValueError(
-                    "item_features is a mapping with the keys "
+                    f"{name} is a mapping with the keys "
                     f'{sorted(map(str, item_features))}; the one key is "features".'
                 )
             item_features = item_features["features"]
-        features = check_array(
-            item_features,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            ensure_non_negative=likelihood != "gaussian",
-            input_name=name,
-        )
+        with errors_naming(name, item_features):
+            features = check_array(
+                item_features,
+                accept_sparse="csr",
+                dtype=(np.float64, np.float32),
+                ensure_non_negative=likelihood != "gaussian",
+                input_name=name,
+            )
         if sp.issparse(features) or likelihood == "multinomial":
-            features = sp.csr_array(canonical_csr(features))
+            with errors_naming(name, features):
+                features = sp.csr_array(canonical_csr(features))
         check_float32_range(features, name)
         if likelihood == "bernoulli" and features.max() > 1:
             raise ValueError(

@@ -1,22 +1,24 @@
 """Mult-VAE and Mult-DAE for top-N recommendation (Liang et al. 2018)."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._base import BaseVAE, _is_variational
 from skvae._recommender import RecommenderMixin
-from skvae._training import make_generator
+from skvae._training import MAX_TOTAL, count_row_totals, make_generator
 from skvae._validation import check_codes
 from skvae.metrics._scorer import parse_metrics, ranking_scores
+from skvae.metrics._validation import check_positive_int
 from skvae.model_selection import hold_out_interactions
+from skvae.model_selection._sparse import errors_naming
 from skvae.nn import Multinomial
 
 
@@ -381,7 +383,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             more than once.
         """
         check_is_fitted(self)
-        n_samples = check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        check_positive_int("n_samples", n_samples)
         rng = check_random_state(random_state)
         totals = self._draw_totals(n_samples, n_interactions, rng)
         device = self._module_device
@@ -389,32 +391,44 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         z = torch.empty(n_samples, self._module.n_components, device=device)
         z.normal_(generator=generator)
 
-        counts = []
-        for rows, _, logits in self._map_rows(z.cpu().numpy(), self._module.decode):
-            users, items = self._module.likelihood.sample(
-                logits, torch.from_numpy(totals[rows]).to(device), generator
-            )
-            places = users.cpu().numpy(), items.cpu().numpy()
-            ones = np.ones(len(places[0]), dtype=np.float32)
-            counts.append(sp.csr_array((ones, places), shape=logits.shape))
+        numpy_generator = np.random.default_rng(rng.randint(2**31 - 1))
+        counts = [
+            self._draw_counts(logits, totals[rows], generator, numpy_generator)
+            for rows, _, logits in self._map_rows(z.cpu().numpy(), self._module.decode)
+        ]
         return sp.csr_array(sp.vstack(counts))
+
+    def _draw_counts(self, logits, totals, generator, numpy_generator):
+        """Draw rows with these logits and numbers of interactions: CSR, float32."""
+        if totals.max() > logits.shape[1]:
+            # Not one by one: rows of counts may have millions of them.
+            shares = torch.softmax(logits.double(), dim=1).cpu().numpy()
+            counts = numpy_generator.multinomial(totals, shares)
+            return sp.csr_array(counts.astype(np.float32))
+        users, items = self._module.likelihood.sample(
+            logits, torch.from_numpy(totals).to(logits.device), generator
+        )
+        places = users.cpu().numpy(), items.cpu().numpy()
+        ones = np.ones(len(places[0]), dtype=np.float32)
+        return sp.csr_array((ones, places), shape=logits.shape)
 
     def _draw_totals(self, n_samples, n_interactions, rng):
         """Numbers of interactions of `n_samples` users to draw: int64 array."""
         if n_interactions is None:
             values, frequencies = self._row_totals
             return rng.choice(values, n_samples, p=frequencies / frequencies.sum())
-        totals = np.broadcast_to(np.asarray(n_interactions), (n_samples,))
-        if totals.dtype.kind not in "iu" or (totals < 0).any():
+        with errors_naming("n_interactions", n_interactions):
+            totals = np.asarray(n_interactions)
+        fits = totals.shape in ((), (n_samples,)) and totals.dtype.kind in "iu"
+        if not fits or (totals < 0).any() or (totals > MAX_TOTAL).any():
             raise ValueError(
-                f"n_interactions={n_interactions!r} must be an integer >= 0, or one "
-                "for each sample."
+                f"n_interactions={n_interactions!r} must be an integer from 0 to "
+                f"2**53, or one for each of n_samples={n_samples} samples."
             )
-        return totals.astype(np.int64)
+        return np.broadcast_to(totals, (n_samples,)).astype(np.int64)
 
     def _remember_rows(self, X):
-        totals = np.rint(np.asarray(X.sum(axis=1)).ravel()).astype(np.int64)
-        self._row_totals = np.unique(totals, return_counts=True)
+        self._row_totals = count_row_totals(X)
 
     def _make_likelihood(self):
         return Multinomial(self.label_smoothing)

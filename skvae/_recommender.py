@@ -13,7 +13,11 @@ from sklearn.utils.validation import (
 
 from skvae._validation import check_float32_range
 from skvae.metrics import make_ranking_scorer
-from skvae.model_selection._sparse import canonical_csr, check_interactions
+from skvae.model_selection._sparse import (
+    canonical_csr,
+    check_interactions,
+    errors_naming,
+)
 from skvae.model_selection._top_items import check_candidates, check_n_items
 from skvae.model_selection._top_k import top_k
 
@@ -173,12 +177,18 @@ class RecommenderMixin(metaclass=ABCMeta):
         )
 
     def _check_rows(self, X, *, reset):
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset
-        )
+        with errors_naming("X", X):
+            X = validate_data(
+                self,
+                X,
+                accept_sparse="csr",
+                dtype=(np.float64, np.float32),
+                reset=reset,
+            )
         check_non_negative(X, type(self).__name__)
+        with errors_naming("X", X):
+            X = canonical_csr(X)
         check_float32_range(X)
-        X = canonical_csr(X)
         if reset and X.nnz == 0:
             raise ValueError(
                 "X holds no interactions (every entry is zero); pass a matrix of users "

@@ -1,13 +1,13 @@
 """Dimension reduction, density and generation by a VAE (Kingma & Welling 2014)."""
 
 import warnings
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -16,6 +16,7 @@ from skvae._base import BaseVAE, _is_variational
 from skvae._training import make_generator
 from skvae._vae_fit import COLLAPSED_KL, LIKELIHOODS, VAEFit
 from skvae._validation import check_codes
+from skvae.metrics._validation import check_positive_int
 from skvae.nn import Gaussian
 
 
@@ -381,7 +382,7 @@ class VAETransformer(VAEFit):
             training row had.
         """
         check_is_fitted(self)
-        n_samples = check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        check_positive_int("n_samples", n_samples)
         rng = check_random_state(random_state)
         device = self._module_device
         generator = make_generator(rng.randint(2**31 - 1), device=device)

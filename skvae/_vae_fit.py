@@ -8,9 +8,9 @@ import torch
 from sklearn.utils.validation import check_non_negative, validate_data
 
 from skvae._base import BaseVAE
-from skvae._training import column_means, column_variances
+from skvae._training import column_means, column_variances, count_row_totals
 from skvae._validation import check_float32_range
-from skvae.model_selection._sparse import canonical_csr
+from skvae.model_selection._sparse import canonical_csr, errors_naming
 from skvae.nn import (
     VAE,
     Bernoulli,
@@ -32,7 +32,6 @@ LIKELIHOODS = {
 MAX_KL_ROWS = 2000
 COLLAPSED_KL = 0.01
 VALIDATION_DRAWS = 16
-MAX_TOTAL = 2**53  # counts of a row beyond which float64 counts no more
 INITIAL_LOG_VARIANCE = -2.0
 
 
@@ -42,25 +41,36 @@ class VAEFit(BaseVAE):
     The parameters are those of `VAETransformer`, its subclass.
     """
 
-    def _check_rows(self, X, *, reset):
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset
-        )
+    def _check_rows(self, X, *, reset, likelihood=None):
+        """Do as for `BaseVAE`; `likelihood` None is that of the fitted model."""
+        if likelihood is None:
+            likelihood = self.likelihood if reset else self._fitted_likelihood
+        with errors_naming("X", X):
+            X = validate_data(
+                self,
+                X,
+                accept_sparse="csr",
+                dtype=(np.float64, np.float32),
+                reset=reset,
+            )
+        if LIKELIHOODS[likelihood].non_negative:
+            check_non_negative(X, f"{type(self).__name__}({likelihood!r})")
+        if sp.issparse(X) or likelihood == "multinomial":
+            with errors_naming("X", X):
+                X = canonical_csr(X)
         check_float32_range(X)
-        if LIKELIHOODS[self.likelihood].non_negative:
-            check_non_negative(X, f"{type(self).__name__}({self.likelihood!r})")
-        if self.likelihood == "bernoulli" and X.max() > 1:
+        # The maximum of a sparse matrix itself would sum the caller's duplicates.
+        stored = X.data if sp.issparse(X) else X
+        if likelihood == "bernoulli" and stored.max(initial=0.0) > 1:
             warnings.warn(
-                f"X goes up to {X.max():.6g}, but the likelihood is 'bernoulli': what "
-                "is above 1 is taken as 1. Scale X to [0, 1], as "
+                f"X goes up to {stored.max():.6g}, but the likelihood is 'bernoulli': "
+                "what is above 1 is taken as 1. Scale X to [0, 1], as "
                 "sklearn.preprocessing.MinMaxScaler does, or choose another "
                 "likelihood.",
                 UserWarning,
                 stacklevel=4,
             )
             X = X.minimum(1.0) if sp.issparse(X) else np.minimum(X, 1.0)
-        if sp.issparse(X) or self.likelihood == "multinomial":
-            return canonical_csr(X)
         return X
 
     def _check_settings(self):
@@ -99,9 +109,7 @@ class VAEFit(BaseVAE):
 
     def _remember_rows(self, X):
         if self.likelihood == "multinomial":
-            totals = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
-            totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
-            self._row_totals = np.unique(totals, return_counts=True)
+            self._row_totals = count_row_totals(X)
 
     def _draw_totals(self, n_samples, rng):
         """Numbers of counts of rows to draw; None where the likelihood needs none."""
@@ -165,7 +173,8 @@ class VAEFit(BaseVAE):
         return X[np.sort(order[n_val:])], X[np.sort(order[:n_val])], None
 
     def _check_validation(self, X_val, y_val):
-        return self._check_rows(X_val, reset=False), None
+        likelihood = self._fitted_likelihood if self._goes_on else self.likelihood
+        return self._check_rows(X_val, reset=False, likelihood=likelihood), None
 
     def _validation_score(self, X_val, y_val):
         """Mean bound on X_val; of a plain autoencoder, its mean log-likelihood."""
@@ -183,12 +192,18 @@ class VAEFit(BaseVAE):
         return float(bounds.mean(dtype=np.float64))
 
     @property
+    def _fitted_likelihood(self):
+        """Name of the likelihood that the model has, whatever is set on it later."""
+        return type(self._module.likelihood).__name__.lower()
+
+    @property
     def _widest_layer(self):
-        return max(self.n_features_in_, self.n_components, *self.hidden_layer_sizes)
+        return max(max(weight.shape, default=1) for weight in self._module.parameters())
 
     def __sklearn_tags__(self):
         """Only the gaussian likelihood takes negative values."""
         tags = super().__sklearn_tags__()
-        known = LIKELIHOODS.get(self.likelihood, Gaussian)
+        named = isinstance(self.likelihood, str)
+        known = LIKELIHOODS.get(self.likelihood, Gaussian) if named else Gaussian
         tags.input_tags.positive_only = known.non_negative
         return tags

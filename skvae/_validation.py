@@ -8,6 +8,8 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from skorch.callbacks import Callback
 
+from skvae.model_selection._sparse import errors_naming
+
 FLOAT32_MAX = np.finfo(np.float32).max
 # Of the callbacks that a fit makes itself; see `_training.make_callbacks`.
 CALLBACK_NAMES = {
@@ -35,7 +37,8 @@ def check_float32_range(X, name="X"):
 
 def check_codes(Z, n_components):
     """Check latent codes of shape (n_rows, n_components), as `transform` gives them."""
-    Z = check_array(Z, dtype=(np.float32, np.float64), input_name="Z")
+    with errors_naming("Z", Z):
+        Z = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
     check_float32_range(Z, "Z")
     if Z.shape[1] != n_components:
         raise ValueError(
@@ -47,7 +50,14 @@ def check_codes(Z, n_components):
 
 def check_layer_sizes(sizes):
     """Raise unless `hidden_layer_sizes` holds widths of layers."""
-    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+    try:
+        widths = list(sizes)
+    except TypeError:  # an array without dimensions is array-like to scikit-learn
+        widths = [None]
+    if not all(
+        isinstance(size, Integral) and not isinstance(size, bool) and size >= 1
+        for size in widths
+    ):
         raise ValueError(
             f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
             "width for each hidden layer of the encoder, () for none."
@@ -57,7 +67,11 @@ def check_layer_sizes(sizes):
 def check_callbacks(callbacks):
     """Raise unless `callbacks` holds skorch callbacks, with names or without."""
     for callback in callbacks or ():
-        named = isinstance(callback, tuple) and len(callback) == 2
+        named = (
+            isinstance(callback, tuple)
+            and len(callback) == 2
+            and isinstance(callback[0], str)
+        )
         if named and callback[0] in CALLBACK_NAMES:
             raise ValueError(
                 f"callbacks holds one named {callback[0]!r}, as is one of the fit's "

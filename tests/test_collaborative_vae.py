@@ -617,3 +617,16 @@ def test_pickled_model_recommends_as_before(data, fitted):
         loaded.recommend(data.X, 5, new_item_features=data.features[:3]),
         fitted.recommend(data.X, 5, new_item_features=data.features[:3]),
     )
+
+
+@pytest.mark.parametrize("kind", [sp.dok_array, sp.dok_matrix])
+def test_item_features_as_dok_are_no_mapping(data, fitted, kind):
+    features = kind(data.features[:5])
+    np.testing.assert_array_equal(
+        fitted.transform_items(features), fitted.transform_items(data.features[:5])
+    )
+
+
+def test_a_mapping_of_new_items_is_called_by_its_name(data, fitted):
+    with pytest.raises(ValueError, match="new_item_features is a mapping with"):
+        fitted.recommend(data.X, new_item_features={"words": data.features})

@@ -21,7 +21,7 @@ ALLOWED = {
     "_training": {"nn", "metrics"},
     "inspection": {"metrics"},
     "utils": {"metrics", "datasets"},
-    "_validation": set(),
+    "_validation": {"model_selection"},
     "_version": set(),
     "_model_file": set(),
     "_saved_parameters": set(),

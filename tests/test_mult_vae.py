@@ -547,3 +547,38 @@ def test_more_items_than_exist_are_refused(interactions):
     model = MultVAERecommender(**SMALL).fit(interactions)
     with pytest.raises(ValueError, match="n_items=26 but there are 25 items"):
         model.recommend(interactions, 26)
+
+
+def test_samples_of_users_with_many_counts_are_not_drawn_one_by_one(interactions):
+    model = MultVAERecommender(**SMALL).fit(1e9 * interactions)
+    X = model.sample(20, random_state=0)
+    totals = (1e9 * interactions).sum(axis=1)
+    assert totals.min() * 0.999 <= X.sum(axis=1).min()
+    assert X.sum(axis=1).max() <= totals.max() * 1.001
+    shares = X.toarray() / X.sum(axis=1)[:, None]
+    likely = model.inverse_transform(model.transform(X))
+    assert np.isfinite(likely).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_counts_past_int64_can_be_fitted_and_sampled():
+    X = np.full((4, 3), 1e30)
+    sample = MultVAERecommender(**SMALL).fit(X).sample(2, random_state=0)
+    assert np.isfinite(sample.toarray()).all()
+
+
+@pytest.mark.parametrize("n_interactions", [[1, 2], [[1]], 1.5, 2**53 + 1, "many"])
+def test_numbers_of_interactions_to_sample_are_checked(interactions, n_interactions):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    with pytest.raises(ValueError, match=r"n_interactions=.* n_samples=3"):
+        model.sample(3, n_interactions=n_interactions)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_duplicates_that_add_up_past_float32_are_refused(interactions, dtype):
+    X = sp.csr_array(
+        (np.full(2, 3e38, dtype=dtype), np.array([1, 1]), np.array([0, 2])),
+        shape=(1, interactions.shape[1]),
+    )
+    with pytest.raises(ValueError, match="^X (is a csr_array .* infinity|holds)"):
+        MultVAERecommender(**SMALL).fit(interactions).transform(X)

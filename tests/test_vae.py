@@ -556,3 +556,89 @@ def test_generated_digits_teach_a_classifier():
     taught = LogisticRegression(max_iter=1000)
     taught.fit(generated, classifier.predict(generated))
     assert taught.score(X_test, y_test) >= 0.9 * classifier.score(X_test, y_test)
+
+
+def test_bernoulli_sums_no_duplicates_of_the_caller():
+    indices, indptr = np.array([2, 0, 0]), np.array([0, 3])
+    X = sp.csr_array((np.array([0.5, 0.25, 0.25]), indices, indptr), shape=(1, 3))
+    vae = VAETransformer(**SMALL, likelihood="bernoulli").fit(np.eye(3))
+    vae.transform(X)
+    assert X.indices.tolist() == [2, 0, 0]
+    assert X.data.tolist() == [0.5, 0.25, 0.25]
+
+
+def test_duplicates_that_add_up_past_one_are_cut_by_bernoulli():
+    X = sp.csr_array((np.array([0.75, 0.75]), np.array([0, 0]), [0, 2]), shape=(1, 3))
+    vae = VAETransformer(**SMALL, likelihood="bernoulli").fit(np.eye(3))
+    with pytest.warns(UserWarning, match="X goes up to 1.5"):
+        codes = vae.transform(X)
+    np.testing.assert_array_equal(codes, vae.transform([[1.0, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"likelihood": "bernoulli"},
+        {"likelihood": None},
+        {"likelihood": []},
+        {"n_components": "many"},
+        {"hidden_layer_sizes": 3},
+    ],
+)
+def test_a_fitted_model_keeps_what_it_was_fitted_with(parameters):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    vae = VAETransformer(**SMALL).fit(X)
+    codes = vae.transform(X)
+    np.testing.assert_array_equal(vae.set_params(**parameters).transform(X), codes)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_failed_training_leaves_the_moments_alone(method):
+    X = np.random.default_rng(0).poisson(1.0, (30, 4)).astype(float)
+    settings = {**SMALL, "likelihood": "poisson", "warm_start": True}
+    vae = VAETransformer(**settings).fit(X)
+    before = copy.deepcopy(vae._state.optimizer)
+    with pytest.raises(ValueError, match="scale X"):
+        getattr(vae, method)(np.full((30, 4), 1e38))
+    for index, moments in before.items():
+        for name, value in moments.items():
+            assert torch.equal(vae._state.optimizer[index][name], value)
+
+
+def test_a_device_that_holds_nothing_is_refused():
+    with pytest.raises(ValueError, match="device='meta' cannot be used"):
+        VAETransformer(**SMALL, device="meta").fit(np.eye(3))
+
+
+@pytest.mark.parametrize(
+    "sizes", [np.array(3), (True,), ((3,),)], ids=["no dimension", "bool", "nested"]
+)
+def test_widths_that_are_no_integers_are_refused(sizes):
+    vae = VAETransformer(**{**SMALL, "hidden_layer_sizes": sizes})
+    with pytest.raises(ValueError, match="hidden_layer_sizes="):
+        vae.fit(np.eye(3))
+
+
+@pytest.mark.parametrize("method", ["sample", "elbo", "score_samples"])
+def test_numbers_of_draws_are_integers(method):
+    vae = VAETransformer(**SMALL).fit(np.eye(3))
+    arguments = () if method == "sample" else (np.eye(3),)
+    name = "n_samples" if method == "sample" else "n_draws"
+    with pytest.raises(ValueError, match=f"{name}=True"):
+        getattr(vae, method)(*arguments, **{name: True})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1.0, 2.0], [3.0]],
+        [[10**400, 1, 1]],
+        {"a": 1},
+        torch.ones(2, 3, requires_grad=True),
+        torch.eye(3).to_sparse(),
+    ],
+    ids=["ragged", "huge integer", "dict", "with gradient", "sparse tensor"],
+)
+def test_rows_that_are_no_matrix_are_named(rows):
+    with pytest.raises((TypeError, ValueError), match="^X is a .* cannot be used: "):
+        VAETransformer(**SMALL).fit(rows)

@@ -3,7 +3,12 @@
 from skvae._training._batches import IndexedBatches, RowBatches
 from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
 from skvae._training._device import resolve_device
-from skvae._training._moments import column_means, column_variances
+from skvae._training._moments import (
+    MAX_TOTAL,
+    column_means,
+    column_variances,
+    count_row_totals,
+)
 from skvae._training._net import VAENet, train
 from skvae._training._precision import PRECISIONS, products_in
 from skvae._training._random import draw_seed, make_generator
@@ -17,6 +22,7 @@ from skvae._training._state import (
 
 __all__ = [
     "BEST_WEIGHTS",
+    "MAX_TOTAL",
     "PRECISIONS",
     "IndexedBatches",
     "RowBatches",
@@ -28,6 +34,7 @@ __all__ = [
     "column_variances",
     "copy_to_cpu",
     "cosine_factor",
+    "count_row_totals",
     "draw_seed",
     "get_moments",
     "make_callbacks",

@@ -1,9 +1,10 @@
-"""What training starts from: means and variances of the columns."""
+"""What is known of the data before training: moments of columns, totals of rows."""
 
 import numpy as np
 import scipy.sparse as sp
 
 CHUNK_SIZE = 2**20  # numbers that are held in float64 at a time
+MAX_TOTAL = 2**53  # counts of a row beyond which float64 counts no more
 
 
 def column_means(X):
@@ -35,6 +36,24 @@ def column_variances(X, means):
     variances = squares / X.shape[0]
     variances[np.sqrt(variances) <= np.finfo(np.float32).eps * np.abs(means)] = 0.0
     return variances
+
+
+def count_row_totals(X):
+    """Distinct numbers of counts that rows have, and how many rows have each.
+
+    Parameters
+    ----------
+    X : CSR matrix of shape (n_rows, n_columns)
+        Finite, not negative.
+
+    Returns
+    -------
+    totals, frequencies : ndarray of shape (n_distinct,), int64
+        The totals sorted, rounded and at most `MAX_TOTAL`.
+    """
+    totals = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
+    totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
+    return np.unique(totals, return_counts=True)
 
 
 def _float64_chunks(X):

@@ -199,7 +199,7 @@ def _read_reviews(path):
             item = item_numbers.setdefault(review["asin"], len(item_numbers))
             ratings.append(review["overall"])
             timestamps.append(review["unixReviewTime"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ValueError(
                 f"Line {number} of {path} is not a review with reviewerID, asin, "
                 f"overall and unixReviewTime ({error!r}); delete the file to download "

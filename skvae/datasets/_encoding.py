@@ -182,7 +182,13 @@ def _plain_ids(column, role):
         return values
     kind = pd.api.types.infer_dtype(values, skipna=False)
     if kind in ("integer", "boolean", "floating"):
-        return np.asarray(values.tolist())
+        numbers = np.asarray(values.tolist())
+        if kind == "integer" and numbers.dtype.kind not in "iu":
+            raise ValueError(
+                f"The ids of {role} are integers that no type of 64 bits holds; make "
+                "them text, for instance with .astype(str)."
+            )
+        return numbers
     if kind not in ("string", "empty"):
         raise ValueError(
             f"The ids of {role} are of kind {kind!r}; make all of them text or all of "

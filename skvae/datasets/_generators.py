@@ -31,8 +31,8 @@ over the items, and the items of u are drawn from them without replacement.
         "n_factors": [Interval(Integral, 1, None, closed="left")],
         "n_interactions_per_user": [Interval(Real, 1, None, closed="left")],
         "taste_concentration": [Interval(Real, 0.01, None, closed="left")],
-        "popularity_exponent": [Interval(Real, 0, None, closed="left")],
-        "activity_sigma": [Interval(Real, 0, None, closed="left")],
+        "popularity_exponent": [Interval(Real, 0, 10, closed="both")],
+        "activity_sigma": [Interval(Real, 0, 10, closed="both")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
@@ -75,11 +75,11 @@ def make_interactions(
 
     popularity_exponent : float, default=0.8
         Exponent of Zipf's law: the r-th most popular item is taken in proportion to
-        ``r ** -popularity_exponent``. 0 makes all items equally popular.
+        ``r ** -popularity_exponent``. 0 makes all items equally popular; at most 10.
 
     activity_sigma : float, default=0.8
         Standard deviation of the logarithm of the expected number of items of a user.
-        0 makes all users equally active.
+        0 makes all users equally active; at most 10.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the generation. The same int gives the same data.
@@ -138,6 +138,7 @@ def make_interactions(
     >>> preferences.sum(axis=1).round(6).tolist()
     [1.0, 1.0, 1.0]
     """
+    n_users, n_items, n_factors = int(n_users), int(n_items), int(n_factors)
     most = n_items // 2
     if n_interactions_per_user > most:
         raise ValueError(

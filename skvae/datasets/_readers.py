@@ -82,7 +82,12 @@ def _take_column(source, role, name):
             "or polars DataFrame, a dict of arrays or a tuple of arrays."
         )
     if type(column).__module__.partition(".")[0] == "polars":
-        column = column.to_numpy()
+        import polars as pl
+
+        try:
+            column = column.to_numpy()
+        except pl.exceptions.PolarsError:  # 128 bits, which numpy does not have
+            column = np.asarray(column.to_list(), dtype=object)
     elif not hasattr(column, "dtype"):
         # A list keeps the types of its elements: np.asarray([1, "a"]) hides the int.
         values = np.asarray(column)
@@ -102,6 +107,11 @@ def _read_file(path, roles, sep, member, text_roles):
         raise ValueError(
             f"sep={sep!r} has {len(sep)} characters; pass a single one. For '::' pass "
             "sep=':' and every second position, such as user=0, item=2."
+        )
+    if not sep.isascii() or sep in "\r\n":
+        raise ValueError(
+            f"sep={sep!r} cannot separate the fields of a line; pass an ASCII "
+            "character that ends no line, such as ',' or '\\t'."
         )
     positional = [isinstance(name, Integral) for name in roles.values()]
     if any(positional) and not all(positional):
@@ -182,6 +192,7 @@ def _readable(path, member):
     """
     import gzip
     import lzma
+    import tarfile
     import zlib
 
     import pandas as pd
@@ -193,6 +204,7 @@ def _readable(path, member):
         lzma.LZMAError,
         pd.errors.EmptyDataError,
         pd.errors.ParserError,
+        tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
     )
@@ -219,7 +231,10 @@ def _readable(path, member):
                 yield {"filepath_or_buffer": path}
 
             yield open_file
-    except garbled as error:
+    except (OSError, *garbled) as error:
+        # bz2 says of damaged data that it is an OSError, of no number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ValueError(
             f"{path} could not be read as a table of text ({error}). Check that the "
             "file is complete, that its ending says how it is compressed, and that "

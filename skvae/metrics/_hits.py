@@ -85,8 +85,14 @@ def ndcg(hits, k, gains="binary"):
     if gains != "binary":  # the best first; equal gains have no order
         value = value[np.lexsort((-value, user))]
     ideal_rank = np.arange(1, user.size + 1) - truth.indptr[user]
-    ideal = _dcg(user, ideal_rank, gain(value), k, truth.shape[0])
-    dcg = _dcg(hits.user, hits.rank, gain(hits.value), k, truth.shape[0])
+    with np.errstate(over="ignore"):
+        ideal = _dcg(user, ideal_rank, gain(value), k, truth.shape[0])
+        if not np.isfinite(ideal).all():
+            raise ValueError(
+                f"y_true has values up to {value.max():.3g}, whose {gains} gains add "
+                'up to infinity; scale y_true or pass gains="binary".'
+            )
+        dcg = _dcg(hits.user, hits.rank, gain(hits.value), k, truth.shape[0])
     # The ideal is positive wherever something is relevant.
     return np.divide(dcg, ideal, out=np.full_like(dcg, np.nan), where=ideal > 0)
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from skvae.metrics import _hits
 from skvae.metrics._validation import (
+    as_array,
     check_choice,
     check_one_ranking,
     check_positive_int,
@@ -377,9 +378,10 @@ def coverage_at_k(*, y_score=None, y_rank=None, k=10, n_items=None):
     0.75
     """
     check_one_ranking(y_score, y_rank)
-    ranking = np.asarray(y_rank if y_score is None else y_score)
+    name = "y_rank" if y_score is None else "y_score"
+    ranking = as_array(name, y_rank if y_score is None else y_score)
     if ranking.ndim != 2:
-        raise ValueError(f"The ranking has shape {ranking.shape}; pass a row per user.")
+        raise ValueError(f"{name} has shape {ranking.shape}; pass a row per user.")
     if n_items is None:
         if y_score is None:
             raise ValueError("With y_rank pass n_items too, the size of the catalogue.")
@@ -389,7 +391,7 @@ def coverage_at_k(*, y_score=None, y_rank=None, k=10, n_items=None):
     shape = (len(ranking), n_items)
     items = ranked_items(y_score, y_rank, min(k, n_items), shape)
     _hits.check_ranked(items, n_items)
-    return np.unique(items[items >= 0]).size / n_items
+    return float(np.unique(items[items >= 0]).size / n_items)
 
 
 def _result(per_user_values, per_user):

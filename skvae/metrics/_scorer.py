@@ -1,6 +1,7 @@
 """Ranking metrics as scorers for searches, cross-validation and early stopping."""
 
 import re
+from collections.abc import Iterable
 from functools import partial
 from numbers import Integral
 
@@ -10,7 +11,7 @@ from scipy.sparse import issparse
 from skvae.metrics import _hits
 from skvae.model_selection import hold_out_interactions
 from skvae.model_selection._hold_out import check_test_size
-from skvae.model_selection._sparse import check_interactions
+from skvae.model_selection._sparse import check_interactions, errors_naming
 from skvae.model_selection._top_items import iter_top_items
 
 # Number of each user from the hits and k. Coverage is of all users together.
@@ -143,23 +144,27 @@ class RankingScorer:
 
     def __call__(self, estimator, X, y=None):
         """Score the estimator on the users of X."""
-        if issparse(y) and y.ndim == 2:
-            if y.shape != np.shape(X):
+        with errors_naming("y", y):
+            n_dimensions = 0 if y is None else getattr(y, "ndim", None) or np.ndim(y)
+        if issparse(y) and n_dimensions == 2:
+            with errors_naming("X", X):
+                shape = np.shape(X)
+            if y.shape != shape:
                 raise ValueError(
-                    f"y has shape {y.shape} but X has shape {np.shape(X)}; pass the "
+                    f"y has shape {y.shape} but X has shape {shape}; pass the "
                     "later interactions of the users of X with the items of X."
                 )
             fold_in, truth = X, y
-        elif y is None or getattr(y, "ndim", np.ndim(y)) == 1:
+        elif y is None or n_dimensions == 1:
             fold_in, truth = hold_out_interactions(
                 X, self.held_out, random_state=self.random_state
             )
             fold_in = _in_container_of(X, fold_in)
         else:
             raise ValueError(
-                f"y is a {type(y).__name__} of {getattr(y, 'ndim', np.ndim(y))} "
-                "dimensions; pass later interactions as a sparse matrix of the shape "
-                "of X, csr_array(y), or no y to hold out part of X."
+                f"y is a {type(y).__name__} of {n_dimensions} dimensions; pass later "
+                "interactions as a sparse matrix of the shape of X, csr_array(y), or "
+                "no y to hold out part of X."
             )
         return ranking_scores(
             estimator, fold_in, truth, self.metrics, exclude_seen=self.exclude_seen
@@ -243,6 +248,11 @@ def parse_metrics(metrics):
     ValueError
         If there is no name, or one that is not known.
     """
+    if not isinstance(metrics, Iterable):
+        raise ValueError(
+            f'metrics={metrics!r}: pass a name such as "ndcg@100" or a sequence of '
+            "names."
+        )
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     known = (*PER_USER_METRICS, "coverage")
     parsed = {}
@@ -261,8 +271,9 @@ def parse_metrics(metrics):
 
 def _check_disjoint(fold_in, truth):
     """Raise if something to be found cannot be, for it is seen."""
-    shown = fold_in if issparse(fold_in) else np.asarray(fold_in)
-    n_seen = _hits.indicator(truth).multiply(shown).count_nonzero()
+    with errors_naming("X", fold_in):
+        shown = fold_in if issparse(fold_in) else np.asarray(fold_in)
+        n_seen = _hits.indicator(truth).multiply(shown).count_nonzero()
     if n_seen:
         raise ValueError(
             f"{n_seen} of {truth.nnz} interactions of y are in X as well. Seen items "

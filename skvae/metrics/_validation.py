@@ -1,11 +1,11 @@
 """What the ranking metrics are given, checked and brought to one form."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
 from skvae.metrics import _hits
-from skvae.model_selection._sparse import check_interactions
+from skvae.model_selection._sparse import check_interactions, errors_naming
 from skvae.model_selection._top_items import as_score_tensor, row_chunks
 from skvae.model_selection._top_k import top_k
 
@@ -13,10 +13,10 @@ from skvae.model_selection._top_k import top_k
 def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
     """Check what a metric was given; return the hits and the k that counts."""
     check_one_ranking(y_score, y_rank)
-    if not relevance_threshold >= 0:
+    if not (isinstance(relevance_threshold, Real) and relevance_threshold >= 0):
         raise ValueError(
-            f"relevance_threshold={relevance_threshold}: pass at least 0, or all that "
-            "y_true does not store would be relevant."
+            f"relevance_threshold={relevance_threshold!r}: pass a number of at least "
+            "0, or all that y_true does not store would be relevant."
         )
     truth = check_interactions(y_true, "y_true")
     check_positive_int("k", k)
@@ -28,7 +28,7 @@ def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
 def ranked_items(y_score, y_rank, k, shape):
     """Give the first k items of each of ``shape[0]`` users, from what was given."""
     if y_score is not None:
-        y_score = np.asarray(y_score)
+        y_score = as_array("y_score", y_score)
         if y_score.shape != shape:
             raise ValueError(
                 f"y_score has shape {y_score.shape}; pass a dense array of one score "
@@ -36,9 +36,11 @@ def ranked_items(y_score, y_rank, k, shape):
             )
         items = np.empty((shape[0], k), dtype=np.int64)
         for rows in row_chunks(shape[0], bytes_per_row=8 * shape[1]):
-            items[rows] = top_k(as_score_tensor(y_score[rows]), k)[0].numpy()
+            with errors_naming("y_score", y_score):
+                scores = as_score_tensor(y_score[rows])
+                items[rows] = top_k(scores, k)[0].numpy()
         return items
-    y_rank = np.asarray(y_rank)
+    y_rank = as_array("y_rank", y_rank)
     if y_rank.ndim != 2 or len(y_rank) != shape[0] or y_rank.shape[1] < k:
         raise ValueError(
             f"y_rank has shape {y_rank.shape}; pass one row for each of {shape[0]} "
@@ -50,6 +52,12 @@ def ranked_items(y_score, y_rank, k, shape):
             "scores as y_score."
         )
     return y_rank[:, :k].astype(np.int64, copy=False)
+
+
+def as_array(name, values):
+    """Give an array of values; errors name the argument they are."""
+    with errors_naming(name, values):
+        return np.asarray(values)
 
 
 def check_one_ranking(y_score, y_rank):
@@ -69,5 +77,5 @@ def check_positive_int(name, value):
 
 def check_choice(name, value, known):
     """Raise for a value that is not one of those known."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}={value!r} is not known; pass one of {list(known)}.")

@@ -6,7 +6,12 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
-from skvae.model_selection._sparse import check_interactions, entry_rows, take_entries
+from skvae.model_selection._sparse import (
+    check_interactions,
+    entry_rows,
+    errors_naming,
+    take_entries,
+)
 
 
 def hold_out_interactions(X, test_size=0.2, *, random_state=None, by="random"):
@@ -154,7 +159,10 @@ def count_held_out(n_there, test_size):
         How many of them to hold out.
     """
     if isinstance(test_size, Integral):
-        n_held_out = np.minimum(test_size, n_there - 1)
+        # More than the dtype of the counts can hold is more than there are, too.
+        n_held_out = np.minimum(
+            min(test_size, np.iinfo(n_there.dtype).max), n_there - 1
+        )
     else:
         # The allowance is for products such as 0.29 * 100 = 28.999999999999996.
         share = np.floor(test_size * n_there + 1e-9).astype(n_there.dtype)
@@ -172,7 +180,8 @@ def _timestamps(X, interactions, by):
             )
         stored, times = by, by.data
     else:
-        times = np.asarray(by)
+        with errors_naming("by", by):
+            times = np.asarray(by)
         if not (issparse(X) and X.format == "csr"):
             raise ValueError(
                 "A 1-D by is aligned with X.data, so X has to be CSR; pass X as CSR, "

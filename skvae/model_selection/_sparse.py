@@ -1,5 +1,8 @@
 """One way in for interaction matrices, and the coordinates of what they store."""
 
+import re
+from contextlib import contextmanager
+
 import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_array
@@ -27,8 +30,37 @@ def check_interactions(X, input_name="X"):
     ValueError
         If ``X`` is not two-dimensional, not numeric or not finite.
     """
-    X = check_array(X, accept_sparse="csr", ensure_min_samples=0, input_name=input_name)
-    return canonical_csr(X)
+    with errors_naming(input_name, X):
+        X = check_array(
+            X, accept_sparse="csr", ensure_min_samples=0, input_name=input_name
+        )
+        return canonical_csr(X)
+
+
+@contextmanager
+def errors_naming(name, value):
+    """Let the errors of a block that reads an argument say which argument it is.
+
+    scikit-learn passes on what numpy and torch say of values they cannot convert, and
+    some of that is neither a ValueError nor a TypeError.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls the argument.
+
+    value : object
+        What was passed.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        if re.search(rf"\b{name}\b", str(error)):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{name} is a {type(value).__name__} that cannot be used: {error}"
+        ) from error
 
 
 def canonical_csr(X):
@@ -44,13 +76,25 @@ def canonical_csr(X):
     -------
     interactions : csr_matrix or csr_array of shape (n_users, n_items)
         A csr_matrix for a sparse matrix, else a csr_array. Duplicates are summed.
+
+    Raises
+    ------
+    ValueError
+        If duplicates add up to infinity.
     """
     if not issparse(X):
-        return csr_array(X)
+        if X.dtype == np.float16:  # which scipy's matrices do not have
+            X = X.astype(np.float32)
+        return csr_array(X.astype(X.dtype.newbyteorder("="), copy=False))
     if X.has_canonical_format and X.data.all():
         return X
     interactions = X.copy()
     interactions.sum_duplicates()
+    if interactions.nnz < X.nnz and not np.isfinite(interactions.data).all():
+        raise ValueError(
+            f"entries that are stored more than once add up to infinity in {X.dtype}; "
+            "scale them."
+        )
     interactions.eliminate_zeros()
     return interactions
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from skvae.model_selection._sparse import entry_rows
+from skvae.model_selection._sparse import entry_rows, errors_naming
 from skvae.model_selection._top_k import top_k
 
 CHUNK_BYTES = 64 * 2**20
@@ -138,10 +138,10 @@ def iter_top_items(
             yield (chunk, *ranked) if return_scores else (chunk, ranked)
         return
 
-    if not hasattr(estimator, "decision_function"):
+    if inspect.isclass(estimator) or not hasattr(estimator, "decision_function"):
         raise TypeError(
-            f"{type(estimator).__name__} cannot rank items: it has neither "
-            "decision_function nor a recommend with the keywords "
+            f"{_name(estimator)} cannot rank items: it has neither decision_function "
+            "nor a recommend with the keywords "
             f"{', '.join(sorted(RECOMMEND_KEYWORDS))}."
         )
     candidates = check_candidates(candidates, n_catalogue)
@@ -150,13 +150,16 @@ def iter_top_items(
         candidates = torch.from_numpy(candidates)
     for chunk in row_chunks(n_users, bytes_per_row=8 * n_catalogue):
         X_chunk = _rows(X, chunk)
-        scores = np.asarray(estimator.decision_function(X_chunk))
+        scores = estimator.decision_function(X_chunk)
+        with errors_naming("decision_function", scores):
+            scores = np.asarray(scores)
         if scores.shape != tuple(X_chunk.shape):
             raise ValueError(
                 f"decision_function gave shape {scores.shape} for X of shape "
                 f"{tuple(X_chunk.shape)}; it must score every column for every row."
             )
-        scores = as_score_tensor(scores)
+        with errors_naming("decision_function", scores):
+            scores = as_score_tensor(scores)
         seen = None
         if exclude_seen:
             scores = scores.clone()  # top_k overwrites; the estimator may keep its own
@@ -189,7 +192,8 @@ def check_candidates(candidates, n_catalogue):
     """
     if candidates is None:
         return None
-    candidates = np.asarray(candidates)
+    with errors_naming("candidates", candidates):
+        candidates = np.asarray(candidates)
     if (
         candidates.ndim != 1
         or candidates.size == 0
@@ -242,23 +246,36 @@ def check_n_items(n_items, n_catalogue, candidates=None):
         )
 
 
+def _name(estimator):
+    if inspect.isclass(estimator):
+        return f"The class {estimator.__name__} (pass a fitted instance)"
+    return type(estimator).__name__
+
+
 def _recommends(estimator):
     recommend = getattr(estimator, "recommend", None)
     return (
         callable(recommend)
+        and not inspect.isclass(estimator)
         and RECOMMEND_KEYWORDS <= inspect.signature(recommend).parameters.keys()
     )
 
 
 def _row_indexable(X):
-    """Give something with a shape that can be cut by rows."""
-    if issparse(X):
-        return X.tocsr()
-    return X if hasattr(X, "shape") else np.asarray(X)
+    """Give something of rows and columns that can be cut by rows."""
+    with errors_naming("X", X):
+        X = X.tocsr() if issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
+        shape = tuple(X.shape)
+    if len(shape) != 2:
+        raise ValueError(
+            f"X has shape {shape}; pass a row for each user and a column for each item."
+        )
+    return X
 
 
 def _rows(X, chunk):
-    return X.iloc[chunk] if hasattr(X, "iloc") else X[chunk]
+    with errors_naming("X", X):
+        return X.iloc[chunk] if hasattr(X, "iloc") else X[chunk]
 
 
 def row_chunks(n_rows, bytes_per_row):
@@ -272,6 +289,8 @@ def row_chunks(n_rows, bytes_per_row):
 
 def as_score_tensor(scores):
     """Give scores as a float32 or float64 tensor, without a copy where possible."""
+    if scores.dtype.kind == "c":
+        raise ValueError("complex numbers have no order; pass real scores.")
     dtype = np.float32 if scores.dtype in (np.float16, np.float32) else np.float64
     # from_numpy warns of read-only arrays and refuses negative strides.
     return torch.from_numpy(np.require(scores, dtype, ["C_CONTIGUOUS", "WRITEABLE"]))
@@ -280,6 +299,7 @@ def as_score_tensor(scores):
 def _seen(X):
     """Rows and columns of the entries other than zero, as int64."""
     if not issparse(X):
-        return np.nonzero(np.asarray(X))
+        with errors_naming("X", X):
+            return np.nonzero(np.asarray(X))
     stored = X.data != 0
     return entry_rows(X)[stored], X.indices[stored].astype(np.int64)

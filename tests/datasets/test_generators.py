@@ -201,3 +201,11 @@ def test_seed_shuffles_who_lacks_what():
     assert_array_equal(boards[0], boards[1])
     assert (boards[0] != boards[2]).any()
     assert_array_equal(np.sort(boards[0]), np.arange(50))
+
+
+@pytest.mark.parametrize(
+    "name", ["popularity_exponent", "activity_sigma"], ids=lambda name: name
+)
+def test_spreads_past_floating_point_are_refused(name):
+    with pytest.raises(ValueError, match=name):
+        make_interactions(10, 8, n_interactions_per_user=2, **{name: 1e300})

@@ -208,3 +208,26 @@ def test_import_does_not_need_pandas(monkeypatch):
     assert module.make_interactions(random_state=0).matrix.nnz > 0
     with pytest.raises(ImportError):
         module.load_interactions(([1], [1]), user=0, item=1)
+
+
+@pytest.mark.parametrize("sep", ["\n", "\r", "é"])
+def test_separators_that_separate_nothing_are_refused(tmp_path, sep):
+    path = tmp_path / "table.csv"
+    path.write_text("user,item\n1,2\n")
+    with pytest.raises(ValueError, match="sep=.* cannot separate"):
+        load_interactions(path, user="user", item="item", sep=sep)
+
+
+@pytest.mark.parametrize("name", ["table.csv.bz2", "table.tar"])
+def test_damaged_archives_are_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"BZh91AY&SY" + bytes(100))
+    with pytest.raises(ValueError, match="could not be read as a table"):
+        load_interactions(path, user="user", item="item")
+
+
+@pytest.mark.parametrize("table", [dict, pd.DataFrame, pl.DataFrame])
+def test_ids_past_64_bits_are_refused(table):
+    frame = table({"who": [2**70, 2**70 + 1], "what": [1, 1]})
+    with pytest.raises(ValueError, match="ids of user are integers"):
+        load_interactions(frame, user="who", item="what")

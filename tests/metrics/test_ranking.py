@@ -351,3 +351,27 @@ def test_unknown_choices():
 def test_truth_has_to_be_finite():
     with pytest.raises(ValueError, match="y_true contains NaN"):
         ndcg_at_k([[np.nan, 1.0]], y_rank=[[0]], k=1)
+
+
+@pytest.mark.parametrize(("gains", "value"), [("exponential", 2000), ("linear", 1e308)])
+def test_gains_past_all_bounds_are_refused(gains, value):
+    y_true = np.full((1, 3), float(value))
+    with pytest.raises(ValueError, match=f"whose {gains} gains add up to infinity"):
+        ndcg_at_k(y_true, y_rank=[[0, 1, 2]], k=3, gains=gains)
+    assert ndcg_at_k(y_true, y_rank=[[0, 1, 2]], k=3) == 1.0
+
+
+def test_complex_scores_are_refused():
+    with pytest.raises(ValueError, match="y_score is a ndarray .* complex"):
+        recall_at_k([[1, 0]], y_score=np.array([[1j, 0]]), k=1)
+
+
+@pytest.mark.parametrize("threshold", [None, "0", [0], np.nan, -1])
+def test_thresholds_that_are_no_numbers_are_refused(threshold):
+    with pytest.raises(ValueError, match="relevance_threshold="):
+        recall_at_k([[1, 0]], y_rank=[[0]], k=1, relevance_threshold=threshold)
+
+
+def test_coverage_is_a_float_of_python():
+    coverage = coverage_at_k(y_rank=[[0, 1]], k=1, n_items=np.int64(2))
+    assert type(coverage) is float

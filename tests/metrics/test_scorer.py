@@ -384,3 +384,9 @@ def test_ranking_scores_for_early_stopping(X):
     with pytest.raises(ValueError, match="in X as well"):
         ranking_scores(popularity, X, held_out)
     assert ranking_scores(popularity, X, held_out, exclude_seen=False) > 0
+
+
+@pytest.mark.parametrize("names", [3, None])
+def test_metrics_that_are_no_names_are_refused(names):
+    with pytest.raises(ValueError, match="metrics="):
+        make_ranking_scorer(names)

@@ -207,3 +207,17 @@ def test_timestamps_that_do_not_fit(X, by, message):
 def test_interactions_have_to_be_finite():
     with pytest.raises(ValueError, match="NaN"):
         hold_out_interactions(np.array([[1.0, np.nan]]))
+
+
+def test_more_than_an_int32_can_be_asked_for():
+    X = csr_array(np.ones((3, 4)))
+    fold_in, held_out = hold_out_interactions(X, 2**40, random_state=0)
+    assert fold_in.sum(axis=1).tolist() == [1, 1, 1]
+    assert held_out.sum(axis=1).tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">i4", "float16"])
+def test_dtypes_that_scipy_lacks_are_taken(dtype):
+    X = np.array([[1, 2, 3, 0]], dtype=dtype)
+    fold_in, held_out = hold_out_interactions(X, 1, random_state=0)
+    assert (fold_in + held_out).toarray().tolist() == [[1, 2, 3, 0]]

@@ -249,3 +249,22 @@ def test_nan_scores():
 def test_an_estimator_without_scores():
     with pytest.raises(TypeError, match="MaxAbsScaler cannot rank items"):
         top_items(MaxAbsScaler(), X, 3)
+
+
+@pytest.mark.parametrize("X", [np.ones(3), np.ones((2, 3, 1)), 3, np.ndarray])
+def test_rows_of_other_than_two_dimensions_are_refused(X):
+    scores = FixedScores(np.eye(3)).fit(np.eye(3))
+    with pytest.raises((TypeError, ValueError), match="^X (has shape|is a)"):
+        top_items(scores, X, 1)
+
+
+def test_a_class_cannot_rank():
+    with pytest.raises(TypeError, match="class FixedScores .* fitted instance"):
+        top_items(FixedScores, np.eye(3), 1)
+
+
+@pytest.mark.parametrize("candidates", [[[0], [1, 2]], {0, 1}])
+def test_candidates_that_are_no_array_are_named(candidates):
+    scores = FixedScores(np.eye(3)).fit(np.eye(3))
+    with pytest.raises(ValueError, match="^candidates (has|is a)"):
+        top_items(scores, np.eye(3), 1, candidates=candidates)

@@ -1,0 +1,89 @@
+"""Tiny estimators, unfitted and fitted, and what is promised of their methods."""
+
+import copy
+import functools
+
+import numpy as np
+
+from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
+
+N_USERS, N_ITEMS, N_WORDS = 6, 5, 4
+TINY = {
+    "n_components": 2,
+    "hidden_layer_sizes": (3,),
+    "max_iter": 2,
+    "random_state": 0,
+    "device": "cpu",
+}
+BY_CONTENT = {**TINY, "content_epochs": 1, "max_iter": 1}
+
+# Name -> (class, parameters, name of the argument for content or None).
+ESTIMATORS = {
+    "gaussian": (VAETransformer, TINY),
+    "gaussian by feature": (
+        VAETransformer,
+        {**TINY, "noise_variance": "feature", "early_stopping": True, "refit": True},
+    ),
+    "gaussian fixed": (VAETransformer, {**TINY, "noise_variance": 0.5}),
+    "bernoulli": (VAETransformer, {**TINY, "likelihood": "bernoulli"}),
+    "multinomial": (VAETransformer, {**TINY, "likelihood": "multinomial"}),
+    "poisson": (VAETransformer, {**TINY, "likelihood": "poisson", "dropout": 0.5}),
+    "autoencoder": (VAETransformer, {**TINY, "variational": False}),
+    "mult-vae": (MultVAERecommender, TINY),
+    "mult-dae": (
+        MultVAERecommender,
+        {**TINY, "variational": False, "tied_weights": False, "hidden_dropout": 0.5},
+    ),
+    "mult-vae stopped": (
+        MultVAERecommender,
+        {**TINY, "early_stopping": True, "beta": "auto", "scoring": "recall@2"},
+    ),
+    "factorization": (CollaborativeVAE, TINY),
+    "factorization stopped": (
+        CollaborativeVAE,
+        {**TINY, "early_stopping": True, "refit": True},
+    ),
+    "collaborative": (CollaborativeVAE, BY_CONTENT),
+    "collaborative gaussian": (
+        CollaborativeVAE,
+        {**BY_CONTENT, "likelihood": "gaussian", "layer_epochs": 1},
+    ),
+    "collaborative bernoulli": (
+        CollaborativeVAE,
+        {**BY_CONTENT, "likelihood": "bernoulli", "tied_weights": False},
+    ),
+}
+BY_NAME = sorted(ESTIMATORS)
+RECOMMENDERS = [n for n in BY_NAME if ESTIMATORS[n][0] is not VAETransformer]
+COLLABORATIVE = [n for n in BY_NAME if n.startswith("collaborative")]
+
+
+def make(name, **parameters):
+    """Make an unfitted estimator."""
+    kind, settings = ESTIMATORS[name]
+    return kind(**{**settings, **parameters})
+
+
+def fitted(name):
+    """Give a fitted estimator, a copy of one that is fitted once."""
+    return copy.deepcopy(_fitted(name))
+
+
+@functools.cache
+def _fitted(name):
+    return make(name).fit(tame_rows(), **content(name))
+
+
+def tame_rows():
+    """Rows that every estimator can be fitted to."""
+    board = np.add.outer(np.arange(N_USERS), np.arange(N_ITEMS)) % 2
+    board[0, 0] = 1
+    return board.astype(np.float64)
+
+
+def content(name, n_items=N_ITEMS):
+    """Arguments of fit that the estimator needs beside X."""
+    if name not in COLLABORATIVE:
+        return {}
+    words = np.add.outer(np.arange(n_items), np.arange(N_WORDS)) % 3 == 0
+    return {"item_features": words.astype(np.float64)}
