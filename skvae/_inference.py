@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import InconsistentVersionWarning
 from torch.nn import functional as F
 
-from skvae._training import RowBatches, copy_to_cpu, resolve_device
+from skvae._training import RowBatches, copy_to_cpu, out_of_memory, resolve_device
 from skvae._version import __version__
 from skvae.nn import SparseRows
 
@@ -33,13 +33,27 @@ class ModuleInference:
     def _map_rows(self, X, function, width=None):
         """Yield (slice, batch, function(batch)) over all rows, without noise.
 
-        `width` is that of the widest tensor which the function makes of a row.
+        `width` is that of the widest tensor which the function makes of a row. Where
+        the memory of a device does not suffice, batches are halved.
         """
         batches = RowBatches(X, self._module_device)
-        n_rows = _inference_rows(width or self._widest_layer)
-        for rows, batch in batches.in_order(n_rows):
-            result = function(_pad_rows(batch))
+        size = _inference_rows(width or self._widest_layer)
+        start = 0
+        while start < len(batches):
+            rows = slice(start, min(start + size, len(batches)))
+            try:
+                batch = batches.take(rows)
+                result = function(_pad_rows(batch))
+            except torch.cuda.OutOfMemoryError as error:
+                if size == ROW_MULTIPLE:
+                    raise out_of_memory(
+                        f"with {size} rows at once; use device='cpu', or a device with "
+                        "more free memory"
+                    ) from error
+                size = max(size // 2 // ROW_MULTIPLE, 1) * ROW_MULTIPLE
+                continue
             yield rows, batch, result[: rows.stop - rows.start]
+            start = rows.stop
 
     @property
     def _widest_layer(self):

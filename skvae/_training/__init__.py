@@ -2,7 +2,7 @@
 
 from skvae._training._batches import IndexedBatches, RowBatches
 from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
-from skvae._training._device import resolve_device
+from skvae._training._device import out_of_memory, resolve_device
 from skvae._training._moments import (
     MAX_TOTAL,
     column_means,
@@ -39,6 +39,7 @@ __all__ = [
     "get_moments",
     "make_callbacks",
     "make_generator",
+    "out_of_memory",
     "products_in",
     "resolve_device",
     "set_moments",

@@ -32,3 +32,11 @@ def resolve_device(device):
             "torch finds here."
         ) from error
     return resolved
+
+
+def out_of_memory(what_to_do):
+    """Make the error of a device whose memory does not suffice."""
+    return torch.cuda.OutOfMemoryError(
+        f"The device ran out of memory {what_to_do}. Other processes, or models of "
+        "this one, may hold some of it."
+    )

@@ -4,6 +4,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer
 
+from skvae._training._device import out_of_memory
 from skvae._training._precision import products_in
 from skvae._training._random import make_generator
 from skvae._training._schedules import annealed_beta, cosine_factor
@@ -170,12 +171,22 @@ def train(net, batches, n_epochs):
     -------
     interrupted : bool
         Whether the user interrupted; the net then holds what it has learned.
+
+    Raises
+    ------
+    torch.cuda.OutOfMemoryError
+        If the memory of a device does not suffice; it says what to lower.
     """
     interrupted = False
     net.notify("on_train_begin", X=batches, y=None)
     try:
         with reused_buffers():
             net.fit_loop(batches, epochs=n_epochs)
+    except torch.cuda.OutOfMemoryError as error:
+        raise out_of_memory(
+            f"in training with {net.batch_size} rows in a batch; lower batch_size, "
+            "n_components or hidden_layer_sizes, or use device='cpu'"
+        ) from error
     except KeyboardInterrupt:
         # skorch's early stopping ends the loop with this exception too.
         interrupted = not any(
