@@ -11,6 +11,8 @@ from skorch.callbacks import Callback
 from skvae.model_selection._sparse import errors_naming
 
 FLOAT32_MAX = np.finfo(np.float32).max
+# Of a latent code, far beyond what any encoder gives: sums of products stay finite.
+MAX_ABS_CODE = 1e18
 # Of the callbacks that a fit makes itself; see `_training.make_callbacks`.
 CALLBACK_NAMES = {
     "best_weights",
@@ -39,7 +41,12 @@ def check_codes(Z, n_components):
     """Check latent codes of shape (n_rows, n_components), as `transform` gives them."""
     with errors_naming("Z", Z):
         Z = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
-    check_float32_range(Z, "Z")
+    largest = max(Z.max(), -Z.min())
+    if largest > MAX_ABS_CODE:
+        raise ValueError(
+            f"Z holds a value of magnitude {largest:.3g}, with which a decoder cannot "
+            f"compute (at most {MAX_ABS_CODE:g}); pass what transform returns."
+        )
     if Z.shape[1] != n_components:
         raise ValueError(
             f"Z has {Z.shape[1]} columns but the model has {n_components} latent "

@@ -642,3 +642,15 @@ def test_numbers_of_draws_are_integers(method):
 def test_rows_that_are_no_matrix_are_named(rows):
     with pytest.raises((TypeError, ValueError), match="^X is a .* cannot be used: "):
         VAETransformer(**SMALL).fit(rows)
+
+
+def test_samples_end_where_float32_does():
+    X = 1e38 * np.random.default_rng(0).integers(0, 4, (6, 8))
+    vae = VAETransformer(**SMALL).fit(X)
+    assert np.isfinite(vae.sample(200, random_state=0)).all()
+
+
+def test_codes_that_no_encoder_gives_are_refused():
+    vae = VAETransformer(**SMALL).fit(np.eye(3))
+    with pytest.raises(ValueError, match="Z holds a value of magnitude 1e\\+38"):
+        vae.inverse_transform(np.full((2, 3), 1e38))

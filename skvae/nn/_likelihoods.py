@@ -235,8 +235,12 @@ class Gaussian(nn.Module):
         return -0.5 * ((squares * torch.exp(-log_variance)).sum(dim=1) + constant)
 
     def mean(self, outputs):
-        """Mean of each feature, in the units of X: (n_rows, n_features)."""
-        return self.location + self.scale * outputs
+        """Mean of each feature, in the units of X: (n_rows, n_features).
+
+        Cut at the range of float32, beyond which X has no values either.
+        """
+        limit = torch.finfo(torch.float32).max
+        return (self.location + self.scale * outputs).clamp(-limit, limit)
 
     def sample(self, outputs, generator):
         """Draw one row around each row of outputs: (n_rows, n_features)."""
