@@ -51,7 +51,10 @@ def count_row_totals(X):
     totals, frequencies : ndarray of shape (n_distinct,), int64
         The totals sorted, rounded and at most `MAX_TOTAL`.
     """
-    totals = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
+    totals = np.zeros(X.shape[0])
+    filled = np.flatnonzero(np.diff(X.indptr))
+    # X.sum would add up in the dtype of X.
+    totals[filled] = np.add.reduceat(X.data, X.indptr[filled], dtype=np.float64)
     totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
     return np.unique(totals, return_counts=True)
 

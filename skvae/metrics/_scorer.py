@@ -257,7 +257,7 @@ def parse_metrics(metrics):
     known = (*PER_USER_METRICS, "coverage")
     parsed = {}
     for name in names:
-        match = re.fullmatch(r"(\w+)@([1-9][0-9]*)", str(name))
+        match = re.fullmatch(r"(\w+)@([1-9][0-9]{0,17})", str(name))
         if match is None or match[1] not in known:
             raise ValueError(
                 f"Metric {name!r} is not known; pass one of {', '.join(known)}, "

@@ -390,3 +390,8 @@ def test_ranking_scores_for_early_stopping(X):
 def test_metrics_that_are_no_names_are_refused(names):
     with pytest.raises(ValueError, match="metrics="):
         make_ranking_scorer(names)
+
+
+def test_lengths_past_all_catalogues_are_refused():
+    with pytest.raises(ValueError, match="is not known"):
+        make_ranking_scorer("ndcg@" + "9" * 5000)

@@ -27,3 +27,11 @@ def test_variance_below_the_resolution_of_float32_is_none():
 def test_constant_columns_have_no_variance_at_all():
     X = np.full((1000, 1), 1e6 + 0.3)
     assert column_variances(X, column_means(X)) == 0
+
+
+def test_totals_of_rows_are_added_up_in_float64():
+    X = sp.csr_array(np.array([[3e38, 3e38], [0, 0], [1, 2], [2, 1]], dtype=np.float32))
+    with np.errstate(all="raise"):
+        totals, frequencies = _moments.count_row_totals(X)
+    assert totals.tolist() == [0, 3, _moments.MAX_TOTAL]
+    assert frequencies.tolist() == [1, 2, 1]
