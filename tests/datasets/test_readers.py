@@ -228,6 +228,9 @@ def test_damaged_archives_are_named(tmp_path, name):
 
 @pytest.mark.parametrize("table", [dict, pd.DataFrame, pl.DataFrame])
 def test_ids_past_64_bits_are_refused(table):
-    frame = table({"who": [2**70, 2**70 + 1], "what": [1, 1]})
+    try:
+        frame = table({"who": [2**70, 2**70 + 1], "what": [1, 1]})
+    except OverflowError:
+        pytest.skip("this version of the table holds no such numbers")
     with pytest.raises(ValueError, match="ids of user are integers"):
         load_interactions(frame, user="who", item="what")

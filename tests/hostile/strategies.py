@@ -186,7 +186,7 @@ def _duplicated(X):
 
 def _duplicated_coo(X):
     X = sp.coo_array(X)
-    places = np.tile(X.coords[0], 2), np.tile(X.coords[1], 2)
+    places = np.tile(X.row, 2), np.tile(X.col, 2)
     return sp.coo_array((np.tile(X.data, 2), places), shape=X.shape)
 
 

@@ -277,6 +277,7 @@ EDGES = {
         *("auto", "cpu", torch.device("cpu"), "cuda", "cpu:1", "cuda:99", "meta"),
         *("nonsense", "cpu:-1", 0, torch.device("meta"), "mps"),
     ),
+    "precision": ("float32", "tf32", "bfloat16", "float16", None, 32),
     "random_state": hostile.random_states(),
 }
 # Some are valid in number, but not to be run.
