@@ -32,9 +32,20 @@ def check_interactions(X, input_name="X"):
     """
     with errors_naming(input_name, X):
         X = check_array(
-            X, accept_sparse="csr", ensure_min_samples=0, input_name=input_name
+            _in_native_order(X),
+            accept_sparse="csr",
+            ensure_min_samples=0,
+            input_name=input_name,
         )
         return canonical_csr(X)
+
+
+def _in_native_order(X):
+    """Swap bytes where that is needed: older scikit-learn finds no infinity there."""
+    dtype = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        return X.astype(dtype.newbyteorder("="))
+    return X
 
 
 @contextmanager
