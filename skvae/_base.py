@@ -427,7 +427,17 @@ class BaseVAE(
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
         check_positive_int("n_draws", n_draws)
-        return self._average(function, self._check_rows(X, reset=False), n_draws)
+        X = self._check_rows(X, reset=False)
+        log_prob = self._average(function, X, n_draws)
+        finite = np.isfinite(log_prob)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            raise ValueError(
+                f"The log-probability of row {row} of X is {log_prob[row]}: values "
+                f"up to {X[[row]].max():.3g} are too great for the model to compute "
+                "with in float32; scale X."
+            )
+        return log_prob
 
     def _average(self, function, X, n_draws):
         """Apply a function of `skvae.nn` to checked rows, on noise that stays."""

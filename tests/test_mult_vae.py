@@ -582,3 +582,10 @@ def test_duplicates_that_add_up_past_float32_are_refused(interactions, dtype):
     )
     with pytest.raises(ValueError, match="^X (is a csr_array .* infinity|holds)"):
         MultVAERecommender(**SMALL).fit(interactions).transform(X)
+
+
+@pytest.mark.parametrize("method", ["elbo", "score_samples"])
+def test_log_probabilities_past_float32_are_refused(interactions, method):
+    model = MultVAERecommender(**SMALL).fit(interactions)
+    with pytest.raises(ValueError, match=r"row 0 of X is .* up to 1e\+38"):
+        getattr(model, method)(1e38 * interactions)
