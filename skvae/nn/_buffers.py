@@ -39,7 +39,7 @@ def reused_buffers():
     """Within this block, memory that `empty` gave and that was freed is given again.
 
     malloc hands large arrays back to the system, and to get them anew means a page
-    fault for every 4 KiB: with 20,000 items that is a fifth of a training step.
+    fault for every 4 KiB.
     """
     token = _pool.set(_Pool())
     try:
