@@ -90,6 +90,7 @@ def check_ratings(column, *, positive, keep=None):
     -------
     ratings : ndarray of float64 of shape (n_rows,)
     """
+    _refuse_complex(column, "ratings")
     try:
         ratings = np.asarray(column, dtype=np.float64)
     except (TypeError, ValueError):
@@ -132,6 +133,7 @@ def check_timestamps(column):
     """
     import pandas as pd
 
+    _refuse_complex(column, "timestamps")
     series = pd.Series(column)
     n_missing = int(series.isna().sum())
     if n_missing:
@@ -162,6 +164,11 @@ def check_timestamps(column):
         raise ValueError("timestamps must be finite and fit in 64-bit integers.")
     whole = np.floor(order) if order.dtype.kind == "f" else order
     return order, whole.astype(np.int64)
+
+
+def _refuse_complex(column, role):
+    if getattr(getattr(column, "dtype", None), "kind", "") == "c":
+        raise ValueError(f"The {role} are complex numbers; pass real ones.")
 
 
 def _plain_ids(column, role):

@@ -238,6 +238,11 @@ def load_interactions(
         None if order is None else order[kept],
         values,
     )
+    if values == "count" and data.size and data.max() > np.finfo(np.float32).max:
+        raise ValueError(
+            f"The ratings of one user and item add up to {data.max():.3g}, beyond the "
+            "range of float32; scale them, or use values='rating'."
+        )
     core = core_pairs(pairs, (len(user_ids), len(ids)), min_user_items, min_item_users)
     counts = {
         "n_read": n_read,

@@ -321,3 +321,20 @@ def test_source_of_another_type_is_refused(source, match):
 def test_tuple_takes_positions_of_its_arrays(user):
     with pytest.raises(ValueError, match="tuple of 2 arrays.*0 to 1"):
         load_interactions(([1], [1]), user=user, item=1)
+
+
+@pytest.mark.parametrize("role", ["rating", "timestamp"])
+def test_complex_numbers_are_refused(role):
+    table = {"user": [1, 2], "item": [1, 2], role: np.array([1 + 1j, 2])}
+    with pytest.raises(ValueError, match=f"{role}s are complex"):
+        load_interactions(
+            table, user="user", item="item", **{role: role}, values="count"
+        )
+
+
+def test_ratings_that_add_up_past_float32_are_refused():
+    table = {"user": [1, 1], "item": [1, 1], "rating": [3e38, 3e38]}
+    with pytest.raises(ValueError, match=r"add up to 6e\+38"):
+        load_interactions(
+            table, user="user", item="item", rating="rating", values="count"
+        )
