@@ -21,6 +21,11 @@ EPOCH_FLOORS = {
 }
 RANK_FLOOR = {"floor, no item left out": "rank"}
 RECOMMENDERS = {"skvae": "recommend", "skvae, I-200-I": "recommend_linear"}
+ALS_RECOMMENDERS = {
+    "implicit, 600 factors": "recommend_wide",
+    "implicit": "recommend",
+    "implicit, 128 factors": "recommend_few",
+}
 N_BATCHES = 4  # of an epoch at the shape of MovieLens 20M
 RANKED_USERS = 2000  # at that shape
 GROWTH_BASE = (2_000, 4_000, 100_000)  # users, items, interactions
@@ -105,9 +110,10 @@ def _compare(X, options, peers, **limits):
             raise ContestantError("The floor and skvae are needed, and one failed.")
         rounds = 1 + options.rounds  # the first is slower: memory, caches
         result = {"shape": X.shape, "interactions": X.nnz, **limits}
+        rankers = {FLOOR: RANK_FLOOR, OURS: RECOMMENDERS, "implicit": ALS_RECOMMENDERS}
         for name, contenders, own_rows in (
             ("epoch", contestants, {FLOOR: EPOCH_FLOORS}),
-            ("recommend", contestants, {FLOOR: RANK_FLOOR, OURS: RECOMMENDERS}),
+            ("recommend", contestants, rankers),
             ("scorer", contestants[:2], {FLOOR: RANK_FLOOR}),
         ):
             result[name] = _interleaved(contenders, rounds, name, own_rows)

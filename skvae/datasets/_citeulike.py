@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
 
-from skvae.datasets._fetch import cached_file
+from skvae.datasets._fetch import cached_file, data_folder
 
 _URL = "https://raw.githubusercontent.com/js05212/citeulike-{}/master/"
 # The split is that of the authors of CVAE, in their own repository.
@@ -202,7 +201,7 @@ def fetch_citeulike(
 def _find_file(url, version, name, subfolder, *, data_home, download_if_missing):
     """Path of a file: gzipped if it is there like that, else as it is published."""
     folder = Path(f"citeulike-{version}", subfolder)
-    gzipped = Path(get_data_home(data_home)) / folder / f"{name}.gz"
+    gzipped = data_folder(data_home, folder) / f"{name}.gz"
     if gzipped.is_file():
         return gzipped
     return cached_file(

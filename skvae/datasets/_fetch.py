@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from sklearn.datasets import fetch_file, get_data_home
+# sklearn.datasets brings scipy.io and more with it: imported where a file is fetched,
+# so that `import skvae` stays quick.
+
+
+def data_folder(data_home, folder):
+    """Path of the folder of a data set; `data_home` None is that of scikit-learn."""
+    from sklearn.datasets import get_data_home
+
+    return Path(get_data_home(data_home)) / folder
 
 
 def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
@@ -28,7 +36,9 @@ def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
     path : Path
         The local file.
     """
-    path = Path(get_data_home(data_home)) / folder / url.rpartition("/")[2]
+    from sklearn.datasets import fetch_file
+
+    path = data_folder(data_home, folder) / url.rpartition("/")[2]
     if path.is_file():
         return path
     if not download_if_missing:

@@ -3,8 +3,12 @@
 import numpy as np
 import torch
 
+from skvae.model_selection._packed_sort import rank_float32
+
 # So many columns share a maximum, of which the first bound on the best is made.
 GROUP_DEPTH = 16
+# Rows that are ranked together on a CPU: what is made on the way stays in its cache.
+CPU_ROWS = 256
 
 
 def top_k(scores, k, *, seen=None, candidates=None):
@@ -45,10 +49,27 @@ def top_k(scores, k, *, seen=None, candidates=None):
         scores = scores[:, candidates]
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"k={k} but there are {scores.shape[1]} items to rank.")
+    if scores.device.type == "cpu" and scores.dtype == torch.float32:
+        parts = [_rank_on_cpu(part, k) for part in scores.split(CPU_ROWS)]
+        items, best = map(torch.cat, zip(*parts, strict=True))
+    else:
+        items, best = _rank(scores, k)
+    if candidates is not None:
+        items = torch.where(items < 0, -1, candidates[items])
+    return items, best
 
-    # All that reaches a lower bound of the k-th highest is sorted, a stable sort of
-    # ascending columns: so ties go to the lowest index.
-    found = _at_least(scores, _lower_bound(scores, k))
+
+# Both ways sort what reaches a lower bound of the k-th highest score, and no more.
+
+
+def _rank_on_cpu(scores, k):
+    least = _lower_bound(scores, k).numpy()
+    items, best = rank_float32(scores.numpy(), k, least)
+    return torch.from_numpy(items), torch.from_numpy(best)
+
+
+def _rank(scores, k):
+    found = (scores >= _lower_bound(scores, k)).view(-1).nonzero().squeeze(1)
     users = found // scores.shape[1]
     counts = torch.bincount(users, minlength=scores.shape[0])
     width = max(k, int(counts.max()) if counts.numel() else 0)
@@ -58,8 +79,8 @@ def top_k(scores, k, *, seen=None, candidates=None):
     values = scores.new_full((scores.shape[0], width), -torch.inf)
     values.view(-1)[slots] = scores.reshape(-1).index_select(0, found)
     items = found.new_full(values.shape, -1)
-    columns = found - scores.shape[1] * users
-    items.view(-1)[slots] = columns if candidates is None else candidates[columns]
+    items.view(-1)[slots] = found - scores.shape[1] * users
+    # Stable, of ascending columns: so ties go to the lowest index.
     values, order = values.sort(dim=1, descending=True, stable=True)
     return items.gather(1, order[:, :k]), values[:, :k].contiguous()
 
@@ -67,7 +88,8 @@ def top_k(scores, k, *, seen=None, candidates=None):
 def _lower_bound(scores, k):
     """Give a number for each row that at least k of its scores reach: (n_users, 1).
 
-    It is the k-th highest of the maxima of groups of columns, which are few.
+    It is the k-th highest of the maxima of groups of columns, which are few; minus
+    infinity never reaches it.
     """
     n_items = scores.shape[1]
     depth = max(1, min(GROUP_DEPTH, n_items // (2 * k)))
@@ -75,19 +97,10 @@ def _lower_bound(scores, k):
     maxima = torch.cat([grouped.unflatten(1, (depth, -1)).amax(dim=1), rest], dim=1)
     if torch.isnan(maxima).any():
         raise ValueError("Scores contain NaN; a ranking needs numbers.")
-    if scores.device.type != "cpu":
-        return torch.topk(maxima, k, dim=1).values[:, -1:]
-    # numpy selects with vector instructions, several times as fast as torch.
-    kth = maxima.shape[1] - k
-    return torch.from_numpy(np.partition(maxima.numpy(), kth, axis=1)[:, [kth]])
-
-
-def _at_least(scores, least):
-    """Flat places of scores that reach a number for each row, in order.
-
-    Minus infinity never does.
-    """
-    least = least.clamp(min=torch.finfo(least.dtype).min)
-    if scores.device.type != "cpu":
-        return (scores >= least).view(-1).nonzero().squeeze(1)
-    return torch.from_numpy(np.flatnonzero(scores.numpy() >= least.numpy()))
+    if scores.device.type == "cpu":
+        # numpy selects with vector instructions, several times as fast as torch.
+        kth = maxima.shape[1] - k
+        least = torch.from_numpy(np.partition(maxima.numpy(), kth, axis=1)[:, [kth]])
+    else:
+        least = torch.topk(maxima, k, dim=1).values[:, -1:]
+    return least.clamp(min=torch.finfo(least.dtype).min)

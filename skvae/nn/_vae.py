@@ -140,7 +140,8 @@ class VAE(nn.Module):
 
     def encode(self, x):
         """Posterior mean, or a plain autoencoder's code: (n_rows, n_components)."""
-        return self.posterior(x)[0]
+        mean, _ = self._encode(self._prepare(x, None), None, with_variance=False)
+        return mean if self.variational else ACTIVATIONS[self.code_activation](mean)
 
     def decode(self, z, generator=None):
         """Outputs of the decoder, (n_rows, n_features): the likelihood's parameters."""
@@ -173,12 +174,13 @@ class VAE(nn.Module):
             kl = kl_to_standard_normal(mean, log_variance).sum(dim=1)
         return self.likelihood.nll(self.decode(z, generator), x), kl
 
-    def _encode(self, x, generator):
+    def _encode(self, x, generator, with_variance=True):
         if isinstance(self.encoder, OwnNetwork):
             outputs = self.encoder(as_dense(x), generator)
             return outputs.chunk(2, dim=1) if self.variational else (outputs, None)
         hidden = self.encoder.hidden(x, generator)
-        log_variance = self.log_variance(hidden) if self.variational else None
+        has_variance = self.variational and with_variance
+        log_variance = self.log_variance(hidden) if has_variance else None
         return self.encoder.output(hidden), log_variance
 
     def _prepare(self, x, generator):

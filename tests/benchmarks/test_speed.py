@@ -73,7 +73,10 @@ def test_table_of_all_parts():
         "skvae": {"seconds": 2.2, "count": 4},
         "implicit": {"seconds": 1.1, "count": None},
     }
-    recommend = {"skvae": {"seconds": 2.0, "count": 100}}
+    recommend = {
+        "skvae": {"seconds": 2.0, "count": 100},
+        "implicit, 600 factors": {"seconds": 3.0, "count": 100},
+    }
     scorer = {
         "floor, no item left out": {"seconds": 1.0, "count": 100},
         "skvae": {"seconds": 1.0, "count": 80},
@@ -101,8 +104,9 @@ def test_table_of_all_parts():
     )
     assert "skvae takes 1.10 x the better floor." in text
     assert (
-        "| implicit ALS, 128 factors (no VAE) | 1.100 | an iteration | 0.50 |" in text
+        "| implicit ALS, 200 factors (no VAE) | 1.100 | an iteration | 0.50 |" in text
     )
+    assert "skvae 1.50 x implicit ALS, 600 factors." in text
     assert "takes 1.25 x the bare products" in text
     assert "loss 3.1" in text
     assert "| users x 2 | 1.900 | 1.90 | 1 |" in text

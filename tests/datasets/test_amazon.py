@@ -4,7 +4,7 @@ import json
 import pytest
 from numpy.testing import assert_array_equal
 
-from skvae.datasets import _fetch, fetch_amazon_reviews
+from skvae.datasets import fetch_amazon_reviews
 
 REVIEWS = [
     {"reviewerID": "U2", "asin": "B1", "overall": 5.0, "unixReviewTime": 100},
@@ -117,7 +117,7 @@ def test_only_the_files_needed_are_downloaded(tmp_path, monkeypatch, titles):
         remote = write_reviews(tmp_path / "remote") / local_filename
         return remote.rename(folder / local_filename)
 
-    monkeypatch.setattr(_fetch, "fetch_file", fetch_file)
+    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
     reviews = fetch_amazon_reviews("Baby", data_home=tmp_path, titles=titles)
     assert reviews.matrix.nnz == 3
     expected = ["reviews_Baby_5.json.gz", "meta_Baby.json.gz"]

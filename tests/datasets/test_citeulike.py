@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skvae.datasets import _fetch, fetch_citeulike
+from skvae.datasets import fetch_citeulike
 
 # Three users, four articles, five words. The second user has item 2 twice, the third
 # article has no words, and the last lines end without a line break.
@@ -198,7 +198,7 @@ def test_only_the_files_needed_are_downloaded_once(
         assert folder == tmp_path / "home" / f"citeulike-{version}" / in_split
         return (remote / in_split / local_filename).rename(folder / local_filename)
 
-    monkeypatch.setattr(_fetch, "fetch_file", fetch_file)
+    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
     for _ in range(2):
         articles = fetch_citeulike(version, data_home=tmp_path / "home", **options)
         assert_array_equal(articles.matrix.toarray(), MATRIX)
@@ -222,7 +222,7 @@ def test_gzipped_file_at_hand_needs_no_network(tmp_path, monkeypatch):
     def fetch_file(*args, **kwargs):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(_fetch, "fetch_file", fetch_file)
+    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
     assert fetch_citeulike(data_home=str(tmp_path), p=1).matrix.nnz == 5
 
 

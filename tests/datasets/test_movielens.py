@@ -3,7 +3,7 @@ import zipfile
 import pytest
 from numpy.testing import assert_array_equal
 
-from skvae.datasets import _fetch, fetch_movielens
+from skvae.datasets import fetch_movielens
 
 # user, movie, rating, timestamp; movie 9 has no title, movie 4 no ratings
 RATINGS = [
@@ -101,7 +101,7 @@ def test_file_at_hand_needs_no_network(tmp_path, monkeypatch):
     def fetch_file(*args, **kwargs):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(_fetch, "fetch_file", fetch_file)
+    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
     assert fetch_movielens("20m", data_home=str(tmp_path)).matrix.nnz == 5
 
 
@@ -121,7 +121,7 @@ def test_missing_file_is_downloaded_once(tmp_path, monkeypatch, version):
         assert path == folder / local_filename
         return path
 
-    monkeypatch.setattr(_fetch, "fetch_file", fetch_file)
+    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
     for _ in range(2):
         assert fetch_movielens(version, data_home=tmp_path).matrix.nnz == 5
     ((url, sha256),) = requests
@@ -134,7 +134,7 @@ def test_failed_download_names_url_and_place(tmp_path, monkeypatch):
     def fetch_file(*args, **kwargs):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(_fetch, "fetch_file", fetch_file)
+    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
     with pytest.raises(OSError, match=r"no route to host.*other means to .*ml-1m\.zip"):
         fetch_movielens("1m", data_home=tmp_path)
 
