@@ -30,10 +30,11 @@ def main(arguments=None):
     path = options.output / "speed.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     options.output.mkdir(parents=True, exist_ok=True)
+    ran = environment()  # before the output changes the working tree
+    ran["machine"]["threads"] = options.threads
     for name in options.only:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        results[name] = {**STAGES[name](options), "environment": environment()}
-        results[name]["environment"]["machine"]["threads"] = options.threads
+        results[name] = {**STAGES[name](options), "environment": ran}
         path.write_text(json.dumps(results, indent=1) + "\n")
     text = table(results)
     path.with_suffix(".md").write_text(text)
