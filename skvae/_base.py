@@ -1,6 +1,7 @@
-"""What the estimators share: the fit path, their state, and inference by batches."""
+"""What the estimators around a VAE share: the fit path, and what a fit leaves."""
 
 import copy
+import os
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
@@ -14,10 +15,9 @@ from sklearn.base import (
 )
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
-from skvae._inference import ModuleInference
+from skvae._checkpoint import Checkpoint, check_checkpoint
 from skvae._training import (
     BEST_WEIGHTS,
     PRECISIONS,
@@ -33,36 +33,22 @@ from skvae._training import (
     set_moments,
     train,
 )
+from skvae._vae_inference import VAEInference
 from skvae._validation import (
     check_callbacks,
     check_layer_sizes,
     restored_on_error,
 )
 from skvae.metrics._validation import check_positive_int
-from skvae.nn import (
-    ACTIVATIONS,
-    VAE,
-    antithetic_noise,
-    elbo,
-    importance_weighted_log_prob,
-)
+from skvae.nn import ACTIVATIONS, VAE
 
-# Streams of random numbers beside those of the net; see make_generator.
-INITIAL_WEIGHTS, EVALUATION = 3, 4
+INITIAL_WEIGHTS = 3  # stream of random numbers; see make_generator
 # batch_size="auto": so many rows, or a tenth of them where there are fewer.
 MAX_AUTO_BATCH_SIZE = 500
 # Names of the parameters that weight decay leaves alone.
 NEVER_DECAYED = ("*bias*", "likelihood.*")
 VALIDATED = ("validation_scores_", "best_iter_", "best_validation_score_")
-
-
-def _is_variational(estimator):
-    if estimator.variational:
-        return True
-    raise AttributeError(
-        f"A plain autoencoder has no distribution: {type(estimator).__name__} needs "
-        "variational=True for this."
-    )
+OWN = ("X_val", "y_val")  # a validation set of the caller's own
 
 
 def _has_one_beta(estimator):
@@ -75,7 +61,7 @@ def _has_one_beta(estimator):
 
 
 class BaseVAE(
-    ModuleInference,
+    VAEInference,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -118,6 +104,7 @@ class BaseVAE(
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "refit": ["boolean"],
         "warm_start": ["boolean"],
+        "checkpoint": [str, os.PathLike, None],
         "callbacks": [list, tuple, None],
         "device": [str, torch.device],
         "precision": [StrOptions(set(PRECISIONS))],
@@ -155,23 +142,27 @@ class BaseVAE(
             goes_on = self._goes_on
             X = self._check_rows(X, reset=not goes_on)
             self._check_settings()
+            check_checkpoint(self)
+            validation = self._own_validation(X_val, y_val)
             seed = self._state.seed if goes_on else draw_seed(self.random_state)
-            X_train, validation = X, None
-            if X_val is not None:
-                validation = self._check_validation(X_val, y_val)
-            elif y_val is not None:
-                raise ValueError("y_val was given without X_val; pass both.")
-            elif self.early_stopping or (self.beta == "auto" and self.variational):
+            own = {} if validation is None else dict(zip(OWN, validation, strict=True))
+            checkpoint = Checkpoint(self, seed, X=X, **own)
+            seed = checkpoint.seed
+            X_train = X
+            if validation is None and (
+                self.early_stopping or (self.beta == "auto" and self.variational)
+            ):
                 X_train, *validation = self._split_validation(X, seed)
             self._remember_rows(X)
             if goes_on:
                 self._module = copy.deepcopy(self._module)  # kept if this fit fails
             else:
-                self._choose_beta(X_train, validation, seed)
+                self._choose_beta(X_train, validation, seed, checkpoint)
                 self._start(seed)
-            self._run(X_train, self.max_iter, validation, self.early_stopping)
+            self._train(X_train, validation, checkpoint)
             if self.refit and X_train is not X:
-                self._refit(X, seed)
+                self._refit(X, seed, checkpoint)
+            checkpoint.remove()
         return self
 
     @available_if(_has_one_beta)
@@ -181,7 +172,7 @@ class BaseVAE(
 
         The first call starts a model; `annealing` counts on through the calls, with
         `max_iter` epochs of the size of the latest X as the planned length. No rows
-        are held out.
+        are held out, and `checkpoint` is neither read nor written.
 
         Parameters
         ----------
@@ -194,6 +185,12 @@ class BaseVAE(
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be used, or if training diverges. The estimator is then as
+            before.
         """
         with restored_on_error(self):
             goes_on = hasattr(self, "_module")
@@ -220,7 +217,15 @@ class BaseVAE(
         check_layer_sizes(self.hidden_layer_sizes)
         check_callbacks(self.callbacks)
 
-    def _choose_beta(self, X, validation, seed):
+    def _own_validation(self, X_val, y_val):
+        """Check a validation set of the caller's own: (X_val, y_val), or None."""
+        if X_val is not None:
+            return self._check_validation(X_val, y_val)
+        if y_val is not None:
+            raise ValueError("y_val was given without X_val; pass both.")
+        return None
+
+    def _choose_beta(self, X, validation, seed, checkpoint=None):
         """Set `beta_`; for "auto", by the search of Liang et al. 2018, section 2.2.2.
 
         Beta is annealed from 0 to 1 once, and that of the best epoch taken.
@@ -231,21 +236,39 @@ class BaseVAE(
         elif self.beta != "auto":
             self.beta_ = float(self.beta)
         else:
-            self.beta_ = 1.0
-            self._start(seed)
-            self._run(X, self.max_iter, validation)
-            self.beta_path_ = {
-                "beta": np.array(self.beta_curve_),
-                "score": np.array(self.validation_scores_),
-            }
-            self.beta_ = float(self.beta_path_["beta"][self.best_iter_ - 1])
+            if checkpoint.outcome("search") is None:
+                self.beta_ = 1.0
+                self._start(seed)
+                resume = checkpoint.resume("search")
+                self._run(X, self.max_iter, validation, resume=resume)
+                checkpoint.finish(
+                    "search",
+                    beta=self.beta_curve_,
+                    score=self.validation_scores_,
+                    best=self.beta_curve_[self.best_iter_ - 1],
+                )
+            path = dict(checkpoint.outcome("search"))
+            self.beta_ = path.pop("best")
+            self.beta_path_ = {name: np.array(curve) for name, curve in path.items()}
 
-    def _refit(self, X, seed):
+    def _train(self, X, validation, checkpoint):
+        """Train the module that stands, unless a resumed fit had done so already."""
+        found = checkpoint.outcome("training")
+        if found is None:
+            resume = checkpoint.resume("training")
+            self._run(X, self.max_iter, validation, self.early_stopping, resume)
+        else:
+            vars(self).update(found, best_iter_=int(found["best_iter_"]))
+
+    def _refit(self, X, seed, checkpoint):
         """Train afresh on all rows for the best number of epochs."""
         found = {name: getattr(self, name) for name in VALIDATED}
+        checkpoint.finish("training", **found)
         self._start(seed)
-        self._run(X, found["best_iter_"])
-        vars(self).update(found)
+        try:
+            self._run(X, found["best_iter_"], resume=checkpoint.resume("refit"))
+        finally:
+            vars(self).update(found)
 
     def _remember_rows(self, X):
         """Keep what the estimator wants to know of its training rows: here nothing."""
@@ -282,10 +305,10 @@ class BaseVAE(
             generator=generator,
         )
 
-    def _run(self, X, n_epochs, validation=None, stop_early=False):
+    def _run(self, X, n_epochs, validation=None, stop_early=False, resume=None):
         """Train for so many epochs and take in what was learned, interrupted or not."""
         batches = RowBatches(X, self._module_device, for_training=True)
-        net = self._make_net(len(batches), n_epochs, validation, stop_early)
+        net = self._make_net(len(batches), n_epochs, validation, stop_early, resume)
         net.initialize()
         if self._state.optimizer is not None:
             # The moments go on; rate and decay are those of the parameters now.
@@ -296,7 +319,7 @@ class BaseVAE(
         if interrupted:
             raise KeyboardInterrupt
 
-    def _make_net(self, n_rows, n_epochs, validation, stop_early):
+    def _make_net(self, n_rows, n_epochs, validation, stop_early, resume):
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // 10))
@@ -334,6 +357,7 @@ class BaseVAE(
                 callbacks=self.callbacks or (),
                 verbose=self.verbose,
                 description=type(self).__name__,
+                resume=resume,
             ),
         )
 
@@ -362,89 +386,6 @@ class BaseVAE(
             self.validation_scores_ = earlier + scores
             self.best_iter_ = n_before + stopping.best_epoch_
             self.best_validation_score_ = scores[stopping.best_epoch_ - 1]
-
-    # Inference
-
-    def transform(self, X):
-        """Posterior mean of each row, or the code of a plain autoencoder.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_components), float32
-            Latent codes.
-        """
-        check_is_fitted(self)
-        return self._gather_rows(self._check_rows(X, reset=False), self._module.encode)
-
-    @available_if(_is_variational)
-    def elbo(self, X, *, n_draws=16):
-        """Evidence lower bound of each row, with the KL at its full weight.
-
-        A lower bound of log p(x) whatever beta the model was trained with: Kingma &
-        Welling 2014, eq. 3.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-        n_draws : int, default=16
-            Draws from the posterior over which the expectation is taken. They are the
-            same for all rows and in every call, so that the result is deterministic.
-
-        Returns
-        -------
-        elbo : ndarray of shape (n_samples,), float32
-            In nats.
-        """
-        return self._over_draws(elbo, X, n_draws)
-
-    @available_if(_is_variational)
-    def score_samples(self, X, *, n_draws=64):
-        """Estimate the log-probability of each row by importance sampling.
-
-        The bound of Burda et al. 2016, eq. 8, rises with `n_draws` toward log p(x).
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-        n_draws : int, default=64
-            Draws from the posterior: the same for all rows and in every call, so that
-            the result is deterministic.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,), float32
-            In nats.
-        """
-        return self._over_draws(importance_weighted_log_prob, X, n_draws)
-
-    def _over_draws(self, function, X, n_draws):
-        check_is_fitted(self)
-        check_positive_int("n_draws", n_draws)
-        X = self._check_rows(X, reset=False)
-        log_prob = self._average(function, X, n_draws)
-        finite = np.isfinite(log_prob)
-        if not finite.all():
-            row = int(np.flatnonzero(~finite)[0])
-            raise ValueError(
-                f"The log-probability of row {row} of X is {log_prob[row]}: values "
-                f"up to {X[[row]].max():.3g} are too great for the model to compute "
-                "with in float32; scale X."
-            )
-        return log_prob
-
-    def _average(self, function, X, n_draws):
-        """Apply a function of `skvae.nn` to checked rows, on noise that stays."""
-        generator = make_generator(self._state.seed, EVALUATION)
-        noise = antithetic_noise(n_draws, self._module.n_components, generator)
-        noise = noise.to(self._module_device)
-        return self._gather_rows(X, lambda rows: function(self._module, rows, noise))
 
     @property
     def _n_features_out(self):

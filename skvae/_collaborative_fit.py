@@ -114,6 +114,26 @@ class CollaborativeFit(
                 'as users, pass a mapping {"features": item_features}.)'
             )
 
+    def _train(self, X, X_train, features, validation, seed):
+        """Do all of the training; raise an interruption when what it left is usable."""
+        before = vars(self).get("_module")
+        try:
+            content, interrupted = self._pretrain(features, seed)
+            n_rounds = 0 if interrupted else self.max_iter
+            interrupted |= self._run(
+                X_train, features, content, n_rounds, validation, seed
+            )
+            if self.refit and X_train is not X and not interrupted:
+                interrupted = self._refit(X, features, content, seed)
+            self._take_factors(X, features)
+        except KeyboardInterrupt:
+            if vars(self).get("_module") is before:
+                raise  # nothing was learned yet
+            self._take_factors(X, features)
+            raise
+        if interrupted:
+            raise KeyboardInterrupt
+
     def _pretrain(self, features, seed):
         """Content model trained alone, and whether the user interrupted that."""
         if features is None:
@@ -170,6 +190,7 @@ class CollaborativeFit(
                     description=type(self).__name__,
                 ),
                 sweep=sweep,
+                training_of="the content model, in the rounds,",
             )
             interrupted = train(net, batches, n_rounds)
             self._module.eval()

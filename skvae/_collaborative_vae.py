@@ -428,16 +428,7 @@ class CollaborativeVAE(CollaborativeFit):
                 raise ValueError("y_val was given without X_val; pass both.")
             elif self.early_stopping:
                 X_train, *validation = self._split_validation(X, seed)
-            content, interrupted = self._pretrain(features, seed)
-            n_rounds = 0 if interrupted else self.max_iter
-            interrupted |= self._run(
-                X_train, features, content, n_rounds, validation, seed
-            )
-            if self.refit and X_train is not X and not interrupted:
-                interrupted = self._refit(X, features, content, seed)
-            self._take_factors(X, features)
-            if interrupted:
-                raise KeyboardInterrupt
+            self._train(X, X_train, features, validation, seed)
         return self
 
     def transform(self, X):

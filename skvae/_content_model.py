@@ -102,30 +102,41 @@ def pretrained_content(features, settings, seed, device="auto", verbose=0):
         On the user's interruption.
     """
     content = make_content(features, settings, make_generator(seed, INITIAL_WEIGHTS))
-    device = resolve_device(device)
-    content.to(device)
-    interrupted = False
-    if settings.layer_epochs:
-        interrupted = _train_layers(content, features, settings, seed, device, verbose)
-    if settings.content_epochs and not interrupted:
-        net = make_net(
-            VAENet,
-            content,
-            settings,
-            device=device,
-            n_rows=features.shape[0],
-            n_epochs=settings.content_epochs,
-            seed=stream_seed(seed, CONTENT),
-            anneal=True,
-            verbose=verbose,
-            callbacks=progress(settings.content_epochs, "content", verbose),
-        )
-        batches = RowBatches(features, device, for_training=True)
-        interrupted = train(net, batches, settings.content_epochs)
+    try:
+        interrupted = _train(content, features, settings, seed, device, verbose)
+    except KeyboardInterrupt:  # between two trainings
+        interrupted = True
     content.eval().cpu()
     if interrupted:
         raise PretrainingInterrupted(content)
     return content
+
+
+def _train(content, features, settings, seed, device, verbose):
+    """Train layers and whole in place; return whether the user interrupted."""
+    device = resolve_device(device)
+    content.to(device)
+    if settings.layer_epochs and _train_layers(
+        content, features, settings, seed, device, verbose
+    ):
+        return True
+    if not settings.content_epochs:
+        return False
+    net = make_net(
+        VAENet,
+        content,
+        settings,
+        device=device,
+        n_rows=features.shape[0],
+        n_epochs=settings.content_epochs,
+        seed=stream_seed(seed, CONTENT),
+        anneal=True,
+        verbose=verbose,
+        callbacks=progress(settings.content_epochs, "content", verbose),
+        training_of="the content model, before the rounds,",
+    )
+    batches = RowBatches(features, device, for_training=True)
+    return train(net, batches, settings.content_epochs)
 
 
 def blank_content(n_words, settings, generator):
@@ -239,6 +250,10 @@ def make_net(
             ],
         }
     planned_steps = n_epochs * -(-n_rows // settings.batch_size)
+    defaults = {
+        "lr": settings.learning_rate_init,
+        "remedy": "lower learning_rate_init or scale item_features",
+    }
     net = net_class(
         module,
         seed=seed,
@@ -253,7 +268,7 @@ def make_net(
         device=device,
         verbose=int(verbose > 1),
         callbacks=callbacks,
-        **{"lr": settings.learning_rate_init, **optimizer, **kwargs},
+        **{**defaults, **optimizer, **kwargs},
     )
     return net.initialize()
 
@@ -316,6 +331,8 @@ def _train_layers(content, features, settings, seed, device, verbose):
             anneal=False,
             verbose=verbose,
             lr=LAYER_LEARNING_RATE,
+            training_of=f"hidden layer {depth + 1} alone",
+            remedy="scale item_features, or pass layer_epochs=0",
             callbacks=progress(settings.layer_epochs, f"layer {depth + 1}", verbose),
         )
         batches = RowBatches(rows, device, for_training=True)

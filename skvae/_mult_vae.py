@@ -3,26 +3,20 @@
 from numbers import Real
 
 import numpy as np
-import scipy.sparse as sp
-import torch
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._base import BaseVAE, _is_variational
+from skvae._base import BaseVAE
 from skvae._recommender import RecommenderMixin
-from skvae._training import MAX_TOTAL, count_row_totals, make_generator
+from skvae._user_draws import UserDrawsMixin
 from skvae._validation import check_codes
 from skvae.metrics._scorer import parse_metrics, ranking_scores
-from skvae.metrics._validation import check_positive_int
 from skvae.model_selection import hold_out_interactions
-from skvae.model_selection._sparse import errors_naming
 from skvae.nn import Multinomial
 
 
-class MultVAERecommender(RecommenderMixin, BaseVAE):
+class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
     r"""Recommend items to users by Mult-VAE or Mult-DAE.
 
     Each row of `X` is a user, each column an item. An encoder turns a user's row into
@@ -131,6 +125,13 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         Whether `fit` goes on from the weights, the optimiser and the annealing of the
         fit before, instead of starting afresh.
 
+    checkpoint : str or path-like, default=None
+        File to which `fit` writes after epochs where it stands, so that, cut short by
+        whatever, the same call goes on from there: to the same bits, on the same
+        machine with the same number of threads. It is removed when the fit is done.
+        In a folder every fit has a file of its own, as searches need it. None writes
+        nothing; see the Notes.
+
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are cloned before use. An
         `EarlyStopping` among them may end the fit.
@@ -216,6 +217,13 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
     label_smoothing=0, learning_rate_init=0.001, lr_schedule=None, batch_size=500,
     max_iter=200)``, chosen there for sets of more than 100,000 users.
 
+    A checkpoint is written after the first epoch, and then whenever ten times as long
+    as that took has passed. What it holds is checked: one of other data (by a hash),
+    or of other parameters than `device`, `callbacks` and `verbose`, is refused with
+    what differs, and not overwritten. Loading it runs no code. With a `random_state`
+    other than an int, the seed is that of the file. Callbacks are not told of the
+    epochs before; those of skorch that go by them are refused, as is `warm_start`.
+
     References
     ----------
     .. [1] D. Liang, R. G. Krishnan, M. D. Hoffman, T. Jebara, "Variational Autoencoders
@@ -268,6 +276,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         n_iter_no_change=10,
         refit=False,
         warm_start=False,
+        checkpoint=None,
         callbacks=None,
         device="auto",
         precision="float32",
@@ -297,6 +306,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         self.n_iter_no_change = n_iter_no_change
         self.refit = refit
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
@@ -361,74 +371,6 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             return self._module.decode(self._module.encode(batch))
 
         return self._map_rows(X, score)
-
-    @available_if(_is_variational)
-    def sample(self, n_samples=1, *, n_interactions=None, random_state=None):
-        """Draw users from the model: z from the prior, then items from p(x given z).
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of users.
-        n_interactions : int or array-like of shape (n_samples,), default=None
-            Number N of interactions of each user. None draws it from the numbers that
-            the training users had.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws.
-
-        Returns
-        -------
-        X : csr_array of shape (n_samples, n_items), float32
-            Counts. The multinomial draws with replacement, so that an item may come
-            more than once.
-        """
-        check_is_fitted(self)
-        check_positive_int("n_samples", n_samples)
-        rng = check_random_state(random_state)
-        totals = self._draw_totals(n_samples, n_interactions, rng)
-        device = self._module_device
-        generator = make_generator(rng.randint(2**31 - 1), device=device)
-        z = torch.empty(n_samples, self._module.n_components, device=device)
-        z.normal_(generator=generator)
-
-        numpy_generator = np.random.default_rng(rng.randint(2**31 - 1))
-        counts = [
-            self._draw_counts(logits, totals[rows], generator, numpy_generator)
-            for rows, _, logits in self._map_rows(z.cpu().numpy(), self._module.decode)
-        ]
-        return sp.csr_array(sp.vstack(counts))
-
-    def _draw_counts(self, logits, totals, generator, numpy_generator):
-        """Draw rows with these logits and numbers of interactions: CSR, float32."""
-        if totals.max() > logits.shape[1]:
-            # Not one by one: rows of counts may have millions of them.
-            shares = torch.softmax(logits.double(), dim=1).cpu().numpy()
-            counts = numpy_generator.multinomial(totals, shares)
-            return sp.csr_array(counts.astype(np.float32))
-        users, items = self._module.likelihood.sample(
-            logits, torch.from_numpy(totals).to(logits.device), generator
-        )
-        places = users.cpu().numpy(), items.cpu().numpy()
-        ones = np.ones(len(places[0]), dtype=np.float32)
-        return sp.csr_array((ones, places), shape=logits.shape)
-
-    def _draw_totals(self, n_samples, n_interactions, rng):
-        """Numbers of interactions of `n_samples` users to draw: int64 array."""
-        if n_interactions is None:
-            values, frequencies = self._row_totals
-            return rng.choice(values, n_samples, p=frequencies / frequencies.sum())
-        with errors_naming("n_interactions", n_interactions):
-            totals = np.asarray(n_interactions)
-        fits = totals.shape in ((), (n_samples,)) and totals.dtype.kind in "iu"
-        if not fits or (totals < 0).any() or (totals > MAX_TOTAL).any():
-            raise ValueError(
-                f"n_interactions={n_interactions!r} must be an integer from 0 to "
-                f"2**53, or one for each of n_samples={n_samples} samples."
-            )
-        return np.broadcast_to(totals, (n_samples,)).astype(np.int64)
-
-    def _remember_rows(self, X):
-        self._row_totals = count_row_totals(X)
 
     def _make_likelihood(self):
         return Multinomial(self.label_smoothing)

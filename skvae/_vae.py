@@ -12,9 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._base import BaseVAE, _is_variational
 from skvae._training import make_generator
 from skvae._vae_fit import COLLAPSED_KL, LIKELIHOODS, VAEFit
+from skvae._vae_inference import is_variational
 from skvae._validation import check_codes
 from skvae.metrics._validation import check_positive_int
 from skvae.nn import Gaussian
@@ -124,6 +124,12 @@ class VAETransformer(VAEFit):
     warm_start : bool, default=False
         Whether `fit` goes on from where the fit before ended.
 
+    checkpoint : str or path-like, default=None
+        File, or folder, to which `fit` writes after epochs where it stands, so that,
+        cut short by whatever, the same call goes on from there to the same bits; see
+        :class:`MultVAERecommender`. Factories are not compared, but the shapes of
+        their weights. None writes nothing.
+
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are cloned before use.
 
@@ -219,7 +225,7 @@ class VAETransformer(VAEFit):
     """
 
     _parameter_constraints: dict = {
-        **BaseVAE._parameter_constraints,
+        **VAEFit._parameter_constraints,
         "likelihood": [StrOptions(set(LIKELIHOODS))],
         "noise_variance": [
             StrOptions({"shared", "feature"}),
@@ -259,6 +265,7 @@ class VAETransformer(VAEFit):
         n_iter_no_change=10,
         refit=False,
         warm_start=False,
+        checkpoint=None,
         callbacks=None,
         device="auto",
         precision="float32",
@@ -288,6 +295,7 @@ class VAETransformer(VAEFit):
         self.n_iter_no_change = n_iter_no_change
         self.refit = refit
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
@@ -362,7 +370,7 @@ class VAETransformer(VAEFit):
         module = self._module
         return self._gather_rows(Z, lambda z: module.likelihood.mean(module.decode(z)))
 
-    @available_if(_is_variational)
+    @available_if(is_variational)
     @torch.no_grad()
     def sample(self, n_samples=1, *, random_state=None):
         """Draw rows from the model: z from the prior, then x from p(x given z).
@@ -400,7 +408,7 @@ class VAETransformer(VAEFit):
                 samples[rows] = numpy_generator.multinomial(totals[rows], shares)
         return samples
 
-    @available_if(_is_variational)
+    @available_if(is_variational)
     def score(self, X, y=None):
         """Mean log-probability of rows, by importance sampling; see `score_samples`.
 

@@ -118,13 +118,15 @@ class VAEFit(BaseVAE):
         values, frequencies = self._row_totals
         return rng.choice(values, n_samples, p=frequencies / frequencies.sum())
 
-    def _run(self, X, n_epochs, validation=None, stop_early=False):
-        if self.n_iter_ == 0:
-            self._start_from(X)
+    def _run(self, X, *args, **kwargs):
         try:
-            super()._run(X, n_epochs, validation, stop_early)
-        finally:
+            if self.n_iter_ == 0:
+                self._start_from(X)
+            super()._run(X, *args, **kwargs)
             self._measure(X)
+        except KeyboardInterrupt:
+            self._measure(X)
+            raise
 
     @torch.no_grad()
     def _start_from(self, X):
@@ -143,11 +145,6 @@ class VAEFit(BaseVAE):
 
     def _measure(self, X):
         """Take in the KL of each latent dimension, on some of the training rows."""
-        if not all(torch.isfinite(p).all() for p in self._module.parameters()):
-            raise ValueError(
-                "Training has diverged: weights of the network are not finite. Lower "
-                f"learning_rate_init (now {self.learning_rate_init}) or scale X."
-            )
         if not self.variational:
             vars(self).pop("component_kl_", None)
             return

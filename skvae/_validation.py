@@ -20,6 +20,7 @@ CALLBACK_NAMES = {
     "lr_schedule",
     "print_log",
     "progress",
+    "resume",
     "validation_score",
 }
 

@@ -28,13 +28,16 @@ ALLOWED = {
 }
 SHARED = {
     "_base",
+    "_checkpoint",
     "_collaborative_fit",
     "_content_model",
     "_factor_training",
     "_inference",
     "_new_items",
     "_recommender",
+    "_user_draws",
     "_vae_fit",
+    "_vae_inference",
 }
 ESTIMATORS = SHARED | {"_collaborative_vae", "_mult_vae", "_vae"}
 # What saves estimators stands above them: they do not know of it.

@@ -12,6 +12,7 @@ from skvae._training._moments import (
 from skvae._training._net import VAENet, train
 from skvae._training._precision import PRECISIONS, products_in
 from skvae._training._random import draw_seed, make_generator
+from skvae._training._resume import Resume, state_of
 from skvae._training._schedules import annealed_beta, annealing_steps, cosine_factor
 from skvae._training._state import (
     TrainingState,
@@ -25,6 +26,7 @@ __all__ = [
     "MAX_TOTAL",
     "PRECISIONS",
     "IndexedBatches",
+    "Resume",
     "RowBatches",
     "TrainingState",
     "VAENet",
@@ -43,5 +45,6 @@ __all__ = [
     "products_in",
     "resolve_device",
     "set_moments",
+    "state_of",
     "train",
 ]

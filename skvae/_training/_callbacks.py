@@ -52,7 +52,7 @@ class ProgressBar(Callback):
         epoch = net.history[-1]
         shown = {name: epoch[name] for name in self.SHOWN if name in epoch}
         self.bar_.set_postfix({k: f"{v:.4g}" for k, v in shown.items()}, refresh=False)
-        self.bar_.update()
+        self.bar_.update(len(net.history) - self.bar_.n)  # some may have been resumed
 
     def on_train_end(self, net, **kwargs):
         """Close the bar."""
@@ -69,6 +69,7 @@ def make_callbacks(
     callbacks,
     verbose,
     description,
+    resume=None,
 ):
     """Put together the callbacks of a fit, in the order in which they are called.
 
@@ -90,6 +91,8 @@ def make_callbacks(
         1 for a progress bar, more for a table by epoch.
     description : str
         What stands before the progress bar.
+    resume : Resume or None, default=None
+        Of a fit with a checkpoint.
 
     Returns
     -------
@@ -109,8 +112,10 @@ def make_callbacks(
     if verbose > 1:
         made.append(("print_log", PrintLog()))
     if validated:
-        # Last, for it ends the loop before those behind it have seen the epoch.
+        # Behind those above, for it ends the loop before they have seen the epoch.
         made.append((BEST_WEIGHTS, _keep_best(patience or n_epochs + 1, tol)))
+    if resume is not None:
+        made.append(("resume", resume))
     return made
 
 

@@ -1,5 +1,7 @@
 """The skorch net: our batches and the ELBO inside skorch's loop, hooks and history."""
 
+import math
+
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer
@@ -11,14 +13,16 @@ from skvae._training._schedules import annealed_beta, cosine_factor
 from skvae.nn import reused_buffers
 
 SHUFFLE, NOISE = 1, 2  # streams of random numbers; see make_generator
+# Steps between two looks at the loss on an accelerator, for which the host must wait.
+STEPS_BETWEEN_LOOKS = 64
 
 
 class VAENet(NeuralNet):
     """Train a `skvae.nn.VAE` on `RowBatches`.
 
     What differs from skorch: a batch is cut from the matrix at once rather than row
-    by row, the loss comes from the module itself, and losses stay on the device until
-    the epoch ends, for each look at one would make the host wait.
+    by row, the loss comes from the module itself, and losses stay on an accelerator
+    until the epoch ends, but for a look at every 64th, for which the host must wait.
 
     Parameters
     ----------
@@ -39,6 +43,10 @@ class VAENet(NeuralNet):
         Of matrix products; see `products_in`.
     first_epoch, first_step : int
         Where an earlier run of the same fit ended.
+    training_of : str, default="the model"
+        What errors say was trained.
+    remedy : str, default="lower learning_rate_init or scale X"
+        What to do where training diverges.
     **kwargs
         As of `skorch.NeuralNet`.
     """
@@ -55,6 +63,8 @@ class VAENet(NeuralNet):
         precision="float32",
         first_epoch=0,
         first_step=0,
+        training_of="the model",
+        remedy="lower learning_rate_init or scale X",
         **kwargs,
     ):
         super().__init__(
@@ -68,6 +78,8 @@ class VAENet(NeuralNet):
         self.precision = precision
         self.first_epoch = first_epoch
         self.first_step = first_step
+        self.training_of = training_of
+        self.remedy = remedy
 
     def get_default_callbacks(self):
         """Only the timer: losses are recorded by `run_single_epoch`."""
@@ -110,7 +122,8 @@ class VAENet(NeuralNet):
         Raises
         ------
         ValueError
-            If a loss is not finite; told when the epoch ends, naming the batch.
+            If a loss is not finite, or the weights when the epoch ends. On a CPU it is
+            raised at once, elsewhere after up to 64 steps.
         """
         if iterator is None:
             return
@@ -127,9 +140,13 @@ class VAENet(NeuralNet):
             losses.append(torch.stack([step[name] for name in names]))
             sizes.append(_n_rows(batch))
             self.step_ += 1
+            looks = device.type == "cpu" or len(losses) % STEPS_BETWEEN_LOOKS == 0
+            if looks and not math.isfinite(step["loss"]):
+                self._check_losses(torch.stack(losses)[:, 0])
             self.notify("on_batch_end", batch=batch, training=training, **step)
         losses = torch.stack(losses).double().cpu()
-        self._check_finite(losses[:, 0])
+        self._check_losses(losses[:, 0])
+        self.check_weights()
         means = torch.tensor(sizes, dtype=torch.float64) @ losses / sum(sizes)
         for name, mean in zip(names, means.tolist(), strict=True):
             self.history.record(f"{prefix}_{name}", mean)
@@ -142,16 +159,27 @@ class VAENet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = learning_rate
 
-    def _check_finite(self, losses):
+    def _check_losses(self, losses):
         finite = torch.isfinite(losses)
-        if finite.all():
-            return
-        batch = int((~finite).nonzero()[0, 0])
-        raise ValueError(
-            f"The training loss became {losses[batch].item()} in epoch "
-            f"{self.epoch_ + 1}, batch {batch + 1}. The usual cause is a learning "
-            "rate that is too high for this data, or input of very large scale: "
-            f"lower learning_rate_init (now {self.lr}) or scale X."
+        if not finite.all():
+            batch = int((~finite).nonzero()[0, 0])
+            raise self._divergence(
+                f"The loss became {losses[batch].item()} in epoch {self.epoch_ + 1}, "
+                f"batch {batch + 1}"
+            )
+
+    def check_weights(self):
+        """Raise a ValueError unless all weights are finite."""
+        trained = (w.detach() for w in self.module_.parameters() if w.requires_grad)
+        # A sum over an infinite value is infinite or NaN, and takes no memory.
+        if not all(torch.isfinite(weight.sum()) for weight in trained):
+            raise self._divergence(f"Weights grew infinite in epoch {self.epoch_ + 1}")
+
+    def _divergence(self, what):
+        return ValueError(
+            f"{what}: training of {self.training_of} has diverged. The usual cause is "
+            "a learning rate that is too high for this data, or input of very large "
+            f"scale (the rate was {self.lr}): {self.remedy}."
         )
 
 
@@ -176,12 +204,15 @@ def train(net, batches, n_epochs):
     ------
     torch.cuda.OutOfMemoryError
         If the memory of a device does not suffice; it says what to lower.
+    ValueError
+        If training diverges.
     """
     interrupted = False
     net.notify("on_train_begin", X=batches, y=None)
     try:
         with reused_buffers():
-            net.fit_loop(batches, epochs=n_epochs)
+            # Some may lie behind it, if a callback has resumed another process.
+            net.fit_loop(batches, epochs=n_epochs - len(net.history))
     except torch.cuda.OutOfMemoryError as error:
         raise out_of_memory(
             f"in training with {net.batch_size} rows in a batch; lower batch_size, "
@@ -195,6 +226,7 @@ def train(net, batches, n_epochs):
             for _, callback in net.callbacks_
         )
     net.notify("on_train_end", X=batches, y=None)
+    net.check_weights()  # an interruption may have come before an epoch's check
     return interrupted
 
 

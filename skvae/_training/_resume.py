@@ -1,0 +1,162 @@
+"""All that a net needs to go on in another process, as named tensors, and back."""
+
+import torch
+from skorch.callbacks import Callback
+
+from skvae._training._callbacks import BEST_WEIGHTS
+from skvae._training._state import get_moments, set_moments
+
+WEIGHTS, MOMENTS, BEST, HISTORY = "module.", "moments.", "best.", "history."
+# What the callbacks read of past epochs, and estimators keep as curves.
+RECORDED = (
+    "train_loss",
+    "train_reconstruction",
+    "train_kl",
+    "beta",
+    "train_batch_count",
+    "valid_score",
+)
+
+
+class Resume(Callback):
+    """Take a state up when training begins, and hand the net over after each epoch.
+
+    It stands behind all other callbacks, so that they have seen the epoch. That with
+    which early stopping ends the loop is not handed over: to go on before it is to end
+    there again.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor or None
+        What `state_of` gave; None to start where the net stands.
+    save : callable
+        Takes the net.
+    """
+
+    def __init__(self, state, save):
+        self.state = state
+        self.save = save
+
+    def on_train_begin(self, net, **kwargs):
+        """Take the state up.
+
+        Raises
+        ------
+        ValueError
+            If it is that of another network.
+        """
+        if self.state is None:
+            return
+        try:
+            put_state(net, self.state)
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The checkpoint does not hold the state of this network ({error}). "
+                "Pass the factories of networks that it was written with, or delete it."
+            ) from error
+
+    def on_epoch_end(self, net, **kwargs):
+        """Hand the net over."""
+        self.save(net)
+
+
+def state_of(net):
+    """State of a net at the end of an epoch. Weights are not copied.
+
+    The numbers of an epoch are drawn from streams of their own, so that there is no
+    state of generators.
+
+    Parameters
+    ----------
+    net : VAENet
+        In training, all epochs of it in its history.
+
+    Returns
+    -------
+    state : dict of str to Tensor
+
+    Raises
+    ------
+    ValueError
+        If a network of the user's own has state other than tensors.
+    """
+    weights = net.module_.state_dict()
+    for name, value in weights.items():
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"{name} of a network of your own is no tensor but "
+                f"{type(value).__name__}, which a checkpoint cannot hold; pass "
+                "checkpoint=None."
+            )
+    state = {WEIGHTS + name: value for name, value in weights.items()}
+    for parameter, moments in get_moments(net.optimizer_, net.module_).items():
+        for name, moment in moments.items():
+            state[f"{MOMENTS}{parameter}.{name}"] = moment
+    for name in RECORDED:
+        if name in net.history[-1]:
+            column = [epoch[name] for epoch in net.history]
+            state[HISTORY + name] = torch.tensor(column, dtype=torch.float64)
+    state["progress"] = torch.tensor([net.epoch_, net.step_])
+    stopping = dict(net.callbacks_).get(BEST_WEIGHTS)
+    if stopping is not None:
+        # The threshold is infinite until there is a score that is a number.
+        state["stopping"] = torch.tensor(
+            [stopping.best_epoch_, stopping.misses_, stopping.dynamic_threshold_],
+            dtype=torch.float64,
+        )
+        if 0 < stopping.best_epoch_ < len(net.history):  # else those of the module
+            best = stopping.best_model_weights_
+            state.update((BEST + name, value) for name, value in best.items())
+    return state
+
+
+def put_state(net, state):
+    """Put a net that begins its training where another one stood.
+
+    Parameters
+    ----------
+    net : VAENet
+        Its callbacks have begun. It has trained the same module with the same
+        settings as that of `state_of`.
+    state : dict of str to Tensor
+        What `state_of` gave.
+    """
+    weights = _under(WEIGHTS, state)
+    net.module_.load_state_dict(weights)
+    moments = {}
+    for name, moment in _under(MOMENTS, state).items():
+        parameter, _, kind = name.rpartition(".")
+        moments.setdefault(parameter, {})[kind] = moment
+    set_moments(net.optimizer_, net.module_, moments)
+    net.epoch_, net.step_ = state["progress"].tolist()
+    columns = {name: c.tolist() for name, c in _under(HISTORY, state).items()}
+    for place in range(net.epoch_):
+        net.history.new_epoch()
+        net.history.record("epoch", place + 1)
+        for name, column in columns.items():
+            net.history.record(name, column[place])
+    callbacks = dict(net.callbacks_)
+    if BEST_WEIGHTS in callbacks:
+        _put_stopping(callbacks[BEST_WEIGHTS], state, weights)
+    if "lr_schedule" in callbacks:
+        schedule = callbacks["lr_schedule"]
+        for score in net.history[:, schedule.monitor]:
+            schedule.lr_scheduler_.step(score)
+
+
+def _put_stopping(stopping, state, weights):
+    best_epoch, misses, threshold = state["stopping"].tolist()
+    stopping.best_epoch_, stopping.misses_ = int(best_epoch), int(misses)
+    stopping.dynamic_threshold_ = threshold
+    if best_epoch:
+        best = _under(BEST, state) or weights
+        stopping.best_model_weights_ = {n: w.clone() for n, w in best.items()}
+
+
+def _under(prefix, tensors):
+    """Tensors whose names begin with a prefix, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
