@@ -15,6 +15,7 @@ from sklearn.base import (
 )
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from skvae._checkpoint import Checkpoint, check_checkpoint
@@ -386,6 +387,22 @@ class BaseVAE(
             self.validation_scores_ = earlier + scores
             self.best_iter_ = n_before + stopping.best_epoch_
             self.best_validation_score_ = scores[stopping.best_epoch_ - 1]
+
+    def transform(self, X):
+        """Posterior mean of each row, or the code of a plain autoencoder.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), float32
+            Latent codes.
+        """
+        check_is_fitted(self)
+        return self._gather_rows(self._check_rows(X, reset=False), self._module.encode)
 
     @property
     def _n_features_out(self):

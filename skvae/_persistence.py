@@ -9,6 +9,7 @@ from skvae._collaborative_vae import CollaborativeVAE
 from skvae._model_file import read_model_file, write_model_file
 from skvae._mult_vae import MultVAERecommender
 from skvae._saved_parameters import (
+    LOCAL,
     OMITTABLE,
     check_omit,
     parameters_from,
@@ -80,8 +81,9 @@ def save_model(estimator, path, *, item_ids=None, omit=()):
     Notes
     -----
     What `set_fit_request` and its like have set is not kept, nor are attributes that
-    you gave the estimator yourself. Numbers of NumPy among the parameters become those
-    of Python.
+    you gave the estimator yourself, nor `checkpoint`, which is None after loading: it
+    is a path of this machine. Numbers of NumPy among the parameters become those of
+    Python.
 
     The moments of the optimiser make the file three times as large as the weights of
     the network, but for :class:`CollaborativeVAE`, which has none.
@@ -256,6 +258,7 @@ def _check_document(document):
         )
     known = ESTIMATORS[document["estimator"]]._get_param_names()
     omitted = document["omitted"]
+    known = [name for name in known if name not in LOCAL]
     if unknown := [name for name in document["parameters"] if name not in known]:
         raise ValueError(f"{document['estimator']} has no parameter {unknown[0]!r}")
     for name in omitted:

@@ -14,6 +14,8 @@ OMITTABLE = (
     "memory",
     "random_state",
 )
+# What belongs to a machine and not to a model: never in a file.
+LOCAL = ("checkpoint",)
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -30,7 +32,7 @@ def check_omit(estimator, omit):
 
 
 def plain_parameters(estimator, omit):
-    """Parameters as JSON holds them, those of `omit` left out.
+    """Parameters as JSON holds them, those of `omit` and `LOCAL` left out.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def plain_parameters(estimator, omit):
     """
     plain, refused = {}, {}
     for name, value in estimator.get_params(deep=False).items():
-        if name in omit:
+        if name in omit or name in LOCAL:
             continue
         try:
             plain[name] = _to_json(value)

@@ -1,4 +1,4 @@
-"""Inference that the estimators around a VAE share: codes, and bounds of rows."""
+"""Bounds and log-probabilities of rows, for the estimators around a VAE."""
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
@@ -26,22 +26,6 @@ class VAEInference(ModuleInference):
 
     It has `_check_rows`, a parameter `variational` and the `_state` of training.
     """
-
-    def transform(self, X):
-        """Posterior mean of each row, or the code of a plain autoencoder.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_components), float32
-            Latent codes.
-        """
-        check_is_fitted(self)
-        return self._gather_rows(self._check_rows(X, reset=False), self._module.encode)
 
     @available_if(is_variational)
     def elbo(self, X, *, n_draws=16):
