@@ -409,8 +409,15 @@ class CollaborativeVAE(CollaborativeFit):
         ------
         ValueError
             If X or item_features is negative where it must not be, not finite or of
-            the wrong shape, if X has no interaction, or if training diverges. The
-            estimator is then as before.
+            the wrong shape, if X has no interaction, or if training diverges: a loss
+            becomes NaN or infinite, which ends the fit in the same step on a CPU,
+            within 64 steps elsewhere, or the factors do. The estimator is then as
+            before.
+        KeyboardInterrupt
+            On the user's interruption. The estimator is fitted as far as it came, with
+            factors solved for by what the content model had learned; with validation
+            it is at the best round so far, in a refit at the last one of the refit.
+            Before there is a content model it is as before.
         """
         parse_metrics(self.scoring)
         with restored_on_error(self):

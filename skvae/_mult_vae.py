@@ -343,8 +343,13 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
         ------
         ValueError
             If X is negative, not finite or without any interaction, if X_val and
-            y_val do not fit it, or if training diverges. The estimator is then as
-            before.
+            y_val do not fit it, if `checkpoint` is of another fit, or if training
+            diverges: the loss becomes NaN or infinite, which ends the fit in the same
+            step on a CPU, within 64 steps elsewhere. The estimator is then as before.
+        KeyboardInterrupt
+            On the user's interruption. The estimator is fitted as far as it came: with
+            validation it has the best weights so far; in a refit or a search for
+            `beta`, those of this training. Before the first step it is as before.
         """
         parse_metrics(self.scoring)
         return self._fit(X, X_val, y_val)

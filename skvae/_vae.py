@@ -326,8 +326,14 @@ class VAETransformer(VAEFit):
         Raises
         ------
         ValueError
-            If X is not finite or, where the likelihood asks for it, negative, or if
-            training diverges. The estimator is then as before.
+            If X is not finite or, where the likelihood asks for it, negative, if
+            `checkpoint` is of another fit, or if training diverges: the loss becomes
+            NaN or infinite, which ends the fit in the same step on a CPU, within 64
+            steps elsewhere. The estimator is then as before.
+        KeyboardInterrupt
+            On the user's interruption. The estimator is fitted as far as it came: with
+            validation it has the best weights so far, in a refit those of the refit.
+            Before the first step it is as before.
 
         Warns
         -----

@@ -134,6 +134,23 @@ def test_interrupted_fit_goes_on_in_every_stage(name, path):
     assert not path.exists()
 
 
+def test_early_stopping_counts_on_and_keeps_the_best_weights(path):
+    model = MultVAERecommender(
+        8,
+        random_state=0,
+        learning_rate_init=0.1,
+        max_iter=40,
+        early_stopping=True,
+        n_iter_no_change=6,
+    )
+    whole = clone(model).fit(X)
+    assert whole.n_iter_ == whole.best_iter_ + 6 < 40
+    resumed = clone(model).set_params(checkpoint=path)
+    interrupted(resumed, X, whole.best_iter_ + 3)
+    InterruptAt.begun.clear()
+    assert_same_fit(whole, resumed.fit(X))
+
+
 def _begun(model, data):
     """Epochs that a fit begins."""
     InterruptAt.begun.clear()

@@ -13,8 +13,6 @@ from skvae._training._schedules import annealed_beta, cosine_factor
 from skvae.nn import reused_buffers
 
 SHUFFLE, NOISE = 1, 2  # streams of random numbers; see make_generator
-# Steps between two looks at the loss on an accelerator, for which the host must wait.
-STEPS_BETWEEN_LOOKS = 64
 
 
 class VAENet(NeuralNet):
@@ -140,8 +138,8 @@ class VAENet(NeuralNet):
             losses.append(torch.stack([step[name] for name in names]))
             sizes.append(_n_rows(batch))
             self.step_ += 1
-            looks = device.type == "cpu" or len(losses) % STEPS_BETWEEN_LOOKS == 0
-            if looks and not math.isfinite(step["loss"]):
+            looks_now = len(losses) % _steps_between_looks(device) == 0
+            if looks_now and not math.isfinite(step["loss"]):
                 self._check_losses(torch.stack(losses)[:, 0])
             self.notify("on_batch_end", batch=batch, training=training, **step)
         losses = torch.stack(losses).double().cpu()
@@ -228,6 +226,11 @@ def train(net, batches, n_epochs):
     net.notify("on_train_end", X=batches, y=None)
     net.check_weights()  # an interruption may have come before an epoch's check
     return interrupted
+
+
+def _steps_between_looks(device):
+    """Steps from one look at the loss to the next, for which an accelerator waits."""
+    return 1 if device.type == "cpu" else 64
 
 
 def _n_rows(batch):
