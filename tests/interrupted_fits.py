@@ -1,6 +1,6 @@
 """Interrupt fits by SIGINT at random moments, and look at what they leave.
 
-Called by tests/test_cut_short.py as ``interrupted_fits.py NAME``. For each fit it prints
+Called by tests/test_cut_short.py as ``interrupted_fits.py NAME``. It prints of each fit
 where it was cut short: "before" anything was learned, or after how many epochs.
 """
 

@@ -99,9 +99,9 @@ def assert_same_fit(one, other):
 @pytest.mark.parametrize(
     "case",
     [
-        "stopping",
+        "search",
         pytest.param("plain", marks=pytest.mark.slow),
-        pytest.param("search", marks=pytest.mark.slow),
+        pytest.param("stopping", marks=pytest.mark.slow),
         pytest.param("gaussian", marks=pytest.mark.slow),
     ],
 )
@@ -119,7 +119,9 @@ def test_killed_fits_end_with_the_bits_of_one_that_was_not(case, tmp_path):
     assert_same_fit(clone(model).fit(data), killed)
 
 
-@pytest.mark.parametrize("name", ["stopping", "search", "gaussian"])
+@pytest.mark.parametrize(
+    "name", ["search", "gaussian", pytest.param("stopping", marks=pytest.mark.slow)]
+)
 def test_interrupted_fit_goes_on_in_every_stage(name, path):
     model, data = CASES[name]
     whole = clone(model).fit(data)

@@ -88,15 +88,10 @@ def test_divergence_of_training_that_goes_on_leaves_the_last_good_state(name, ho
 @pytest.mark.parametrize("name", WITH_NETWORK)
 def test_divergence_ends_the_fit_at_once(name, device):
     Batches.n = 0
-    settings = {**DIVERGING, **({"content_epochs": 0} if name == "content" else {})}
-    model = make(
-        name,
-        callbacks=[Batches()],
-        device=device,
-        batch_size=1,
-        **settings,
-        **DIVERGING,
-    )
+    settings = {"batch_size": 1, "device": device, **DIVERGING}
+    if name == "content":
+        settings["content_epochs"] = 0
+    model = make(name, callbacks=[Batches()], **settings)
     with pytest.raises(ValueError, match="epoch 1, batch 2:"):
         fit(name, model)
     assert Batches.n <= (2 if device == "cpu" else 64)
@@ -232,7 +227,7 @@ def test_interruption_anywhere_leaves_what_can_be_used(
 @pytest.mark.parametrize(
     "name",
     [
-        "mult",
+        pytest.param("mult", marks=pytest.mark.slow),
         pytest.param("vae", marks=pytest.mark.slow),
         "content",
         pytest.param("factors", marks=pytest.mark.slow),
