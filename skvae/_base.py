@@ -155,15 +155,15 @@ class BaseVAE(
             ):
                 X_train, *validation = self._split_validation(X, seed)
             self._remember_rows(X)
-            if goes_on:
-                self._module = copy.deepcopy(self._module)  # kept if this fit fails
-            else:
-                self._choose_beta(X_train, validation, seed, checkpoint)
-                self._start(seed)
-            self._train(X_train, validation, checkpoint)
-            if self.refit and X_train is not X:
-                self._refit(X, seed, checkpoint)
-            checkpoint.remove()
+            with checkpoint:
+                if goes_on:
+                    self._module = copy.deepcopy(self._module)  # kept if this fit fails
+                else:
+                    self._choose_beta(X_train, validation, seed, checkpoint)
+                    self._start(seed)
+                self._train(X_train, validation, checkpoint)
+                if self.refit and X_train is not X:
+                    self._refit(X, seed, checkpoint)
         return self
 
     @available_if(_has_one_beta)

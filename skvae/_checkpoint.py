@@ -16,7 +16,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler, ParamMapper
 
 from skvae._model_file import read_model_file, write_model_file
-from skvae._training import Resume, state_of
+from skvae._training import DivergedError, Resume, state_of
 from skvae._version import __version__
 
 # Parameters that do not change what a fit learns, or of which a file cannot tell.
@@ -67,7 +67,7 @@ def check_checkpoint(estimator):
 
 
 class Checkpoint:
-    """Where a fit stands, in a file that goes when the fit is done.
+    """Where a fit stands, in a file that goes when the fit is done: a context.
 
     A fit has stages, each a training of its own: "search", "training", "refit". The
     file holds the stage that is under way, and the outcomes of those before it.
@@ -123,9 +123,13 @@ class Checkpoint:
         self._state = None
         return Resume(state, lambda net: self._write(stage, net))
 
-    def remove(self):
-        """Remove the file: the fit is done."""
-        if self._path is not None:
+    def __enter__(self):
+        """Begin the training."""
+
+    def __exit__(self, kind, error, traceback):
+        """Remove the file if the fit is done, or would come to no other end."""
+        ended = kind is None or issubclass(kind, DivergedError)
+        if ended and self._path is not None:
             with suppress(FileNotFoundError):
                 os.remove(self._path)
 

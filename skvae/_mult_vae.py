@@ -128,9 +128,9 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
     checkpoint : str or path-like, default=None
         File to which `fit` writes after epochs where it stands, so that, cut short by
         whatever, the same call goes on from there: to the same bits, on the same
-        machine with the same number of threads. It is removed when the fit is done.
-        In a folder every fit has a file of its own, as searches need it. None writes
-        nothing; see the Notes.
+        machine with the same number of threads. It is removed when the fit is done or
+        has diverged. In a folder every fit has a file of its own, as searches need it.
+        None writes nothing; see the Notes.
 
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are cloned before use. An

@@ -276,6 +276,35 @@ def test_fit_without_interruption_leaves_nothing_and_changes_nothing(tmp_path):
         assert clone(model).checkpoint == checkpoint
 
 
+def test_fit_that_diverges_leaves_no_file(path):
+    class Spoil(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 4:
+                assert path.exists()
+                net.module_.encoder.layers[0].weight.data.fill_(np.nan)
+
+    model = MultVAERecommender(**SMALL, checkpoint=path, callbacks=[Spoil()])
+    with pytest.raises(ValueError, match="epoch 4, batch 1: .*has diverged"):
+        model.fit(X)
+    assert not path.exists()
+
+
+def test_fit_that_fails_otherwise_can_be_resumed(path):
+    class Fail(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 4:
+                raise MemoryError
+
+    model = MultVAERecommender(**SMALL, checkpoint=path, callbacks=[Fail()])
+    with pytest.raises(MemoryError):
+        model.fit(X)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model)
+    InterruptAt.begun.clear()
+    model.set_params(callbacks=[InterruptAt(0)]).fit(X)
+    assert InterruptAt.begun == [4, 5, 6]
+
+
 def test_writes_take_a_bounded_share_of_the_time(path, monkeypatch):
     times = []
 

@@ -9,7 +9,7 @@ from skvae._training._moments import (
     column_variances,
     count_row_totals,
 )
-from skvae._training._net import VAENet, train
+from skvae._training._net import DivergedError, VAENet, train
 from skvae._training._precision import PRECISIONS, products_in
 from skvae._training._random import draw_seed, make_generator
 from skvae._training._resume import Resume, state_of
@@ -25,6 +25,7 @@ __all__ = [
     "BEST_WEIGHTS",
     "MAX_TOTAL",
     "PRECISIONS",
+    "DivergedError",
     "IndexedBatches",
     "Resume",
     "RowBatches",

@@ -15,6 +15,10 @@ from skvae.nn import reused_buffers
 SHUFFLE, NOISE = 1, 2  # streams of random numbers; see make_generator
 
 
+class DivergedError(ValueError):
+    """Training has diverged, and would again if it were run again."""
+
+
 class VAENet(NeuralNet):
     """Train a `skvae.nn.VAE` on `RowBatches`.
 
@@ -119,7 +123,7 @@ class VAENet(NeuralNet):
 
         Raises
         ------
-        ValueError
+        DivergedError
             If a loss is not finite, or the weights when the epoch ends. On a CPU it is
             raised at once, elsewhere after up to 64 steps.
         """
@@ -167,14 +171,14 @@ class VAENet(NeuralNet):
             )
 
     def check_weights(self):
-        """Raise a ValueError unless all weights are finite."""
+        """Raise a DivergedError unless all weights are finite."""
         trained = (w.detach() for w in self.module_.parameters() if w.requires_grad)
         # A sum over an infinite value is infinite or NaN, and takes no memory.
         if not all(torch.isfinite(weight.sum()) for weight in trained):
             raise self._divergence(f"Weights grew infinite in epoch {self.epoch_ + 1}")
 
     def _divergence(self, what):
-        return ValueError(
+        return DivergedError(
             f"{what}: training of {self.training_of} has diverged. The usual cause is "
             "a learning rate that is too high for this data, or input of very large "
             f"scale (the rate was {self.lr}): {self.remedy}."
@@ -202,7 +206,7 @@ def train(net, batches, n_epochs):
     ------
     torch.cuda.OutOfMemoryError
         If the memory of a device does not suffice; it says what to lower.
-    ValueError
+    DivergedError
         If training diverges.
     """
     interrupted = False
@@ -224,7 +228,8 @@ def train(net, batches, n_epochs):
             for _, callback in net.callbacks_
         )
     net.notify("on_train_end", X=batches, y=None)
-    net.check_weights()  # an interruption may have come before an epoch's check
+    if interrupted:
+        net.check_weights()  # which an epoch does when it ends
     return interrupted
 
 
