@@ -108,7 +108,7 @@ def assert_same_fit(one, other):
 def test_killed_fits_end_with_the_bits_of_one_that_was_not(case, tmp_path):
     command = [sys.executable, SCRIPT, case, tmp_path]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert sorted(os.listdir(tmp_path)) == ["epochs", "model"]
+    assert not [name for name in os.listdir(tmp_path) if "checkpoint" in name]
     first_epochs = {}
     for line in (tmp_path / "epochs").read_text().splitlines():
         process, epoch = line.split()
