@@ -7,13 +7,14 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 # yellow, which is lost on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY_BLUE, BLACK = "#E69F00", "#56B4E9", "#000000"
-GREY = "#767676"
+GREY, LIGHT_GREY = "#767676", "#D0D0D0"
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
 # In print without colours these tell apart what the colours do on a screen.
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 PANEL_HEIGHT = 1.6  # inches, of one of several panels on a figure of its own
+MAX_PICTURE_HEIGHT = 8  # inches
 MARKERS_PER_LINE = 12
 
 
@@ -47,7 +48,7 @@ def merge_style(default, given, artist):
     Parameters
     ----------
     default : dict
-        Keywords by their full names.
+        Keywords of the display.
     given : dict or None
         Keywords of the caller, such as ``lw`` or ``linewidth``.
     artist : type
@@ -65,10 +66,10 @@ def merge_style(default, given, artist):
     """
     from matplotlib.cbook import normalize_kwargs
 
-    return {**default, **normalize_kwargs(given or {}, artist)}
+    return normalize_kwargs(default, artist) | normalize_kwargs(given or {}, artist)
 
 
-def make_panels(display, ax, n_panels=1):
+def make_panels(display, ax, n_panels=1, *, aspect=None):
     """Give the axes that a display draws on, one above the other.
 
     Parameters
@@ -80,6 +81,8 @@ def make_panels(display, ax, n_panels=1):
         drawn on itself; an array holds the panels themselves.
     n_panels : int, default=1
         How many panels are needed.
+    aspect : float, default=None
+        Height by width of a picture that a new figure should fit.
 
     Returns
     -------
@@ -100,6 +103,9 @@ def make_panels(display, ax, n_panels=1):
         size = plt.rcParams["figure.figsize"]
         if n_panels > 1:
             size = (size[0], 0.6 + PANEL_HEIGHT * n_panels)
+        if aspect is not None:
+            width = min(size[0], MAX_PICTURE_HEIGHT / aspect)
+            size = (width, 0.3 + width * aspect)
         _, axes = plt.subplots(
             n_panels, sharex=True, squeeze=False, figsize=size, layout="constrained"
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skvae._plotting import BLUE, GREY, make_panels, merge_style
+from skvae._plotting import BLUE, GREY, LIGHT_GREY, make_panels, merge_style
 from skvae.inspection._fitted import final_estimator
 
 IN_USE_KL = 0.01  # nats
@@ -100,6 +100,9 @@ class ActiveUnitsDisplay:
         label = f"in use: {in_use.sum()} of {len(kl)}"
         style = merge_style({"color": BLUE, "label": label}, bar_kw, Rectangle)
         self.bars_ = self.ax_.bar(place, kl, **style)
+        for bar, used in zip(self.bars_, in_use, strict=True):
+            if not used:
+                bar.set_facecolor(LIGHT_GREY)
         self.unused_ = None
         if not in_use.all():
             self.unused_ = self.ax_.scatter(

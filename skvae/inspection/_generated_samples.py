@@ -88,12 +88,14 @@ class GeneratedSamplesDisplay:
         if n_columns < 1:
             raise ValueError(f"n_columns={n_columns}: pass an integer of at least 1.")
         n_columns = min(n_columns, len(rows))
-        (self.ax_,) = make_panels(self, ax)
+        picture = montage(rows, shape, n_columns)
+        aspect = picture.shape[0] / picture.shape[1]
+        (self.ax_,) = make_panels(self, ax, aspect=aspect)
         from matplotlib.image import AxesImage
 
         self.figure_ = self.ax_.figure
         style = merge_style({"cmap": "gray_r"}, im_kw, AxesImage)
-        self.image_ = self.ax_.imshow(montage(rows, shape, n_columns), **style)
+        self.image_ = self.ax_.imshow(picture, **style)
         self.ax_.set_axis_off()
         return self
 

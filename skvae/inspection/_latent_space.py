@@ -95,14 +95,12 @@ class LatentSpaceDisplay:
         first, second = _check_components(self.components, Z.shape[1])
         y, classes = _check_y(self.y, Z)
         (self.ax_,) = make_panels(self, ax)
-        from matplotlib.collections import PathCollection
-
         self.figure_ = self.ax_.figure
         self.scatter_, self.colorbar_ = [], None
         default = {"s": 14, "linewidths": 0.3, "edgecolors": "white"}
         if classes is None:
-            colour = {"color": BLUE} if y is None else {"c": y, "cmap": "cividis"}
-            style = merge_style({**default, **colour}, scatter_kw, PathCollection)
+            colour = {"facecolor": BLUE} if y is None else {"c": y, "cmap": "cividis"}
+            style = _scatter_style({**default, **colour}, scatter_kw)
             self.scatter_.append(self.ax_.scatter(Z[:, first], Z[:, second], **style))
             if y is not None:
                 self.colorbar_ = self.figure_.colorbar(
@@ -116,16 +114,18 @@ class LatentSpaceDisplay:
         return self
 
     def _plot_classes(self, points, y, classes, default, scatter_kw):
-        from matplotlib.collections import PathCollection
-
         for i, value in enumerate(classes):
+            again, colour = divmod(i, len(COLORS))
             style = {
                 **default,
-                "color": COLORS[i % len(COLORS)],
+                "facecolors": COLORS[colour],
                 "marker": MARKERS[i % len(MARKERS)],
                 "label": str(value),
             }
-            style = merge_style(style, scatter_kw, PathCollection)
+            if again:  # the colour is used again: hollow
+                style |= {"facecolors": "none", "edgecolors": COLORS[colour]}
+                style |= {"linewidths": 0.8}
+            style = _scatter_style(style, scatter_kw)
             self.scatter_.append(self.ax_.scatter(*points[y == value].T, **style))
 
     def _add_legend(self, y_name, outside):
@@ -198,6 +198,16 @@ class LatentSpaceDisplay:
         return cls(Z=Z, y=y, components=components, component_kl=kl).plot(
             ax, y_name=y_name, scatter_kw=scatter_kw
         )
+
+
+def _scatter_style(default, given):
+    """Put the caller's keywords over the defaults; `color` and `c` are colours too."""
+    from matplotlib.collections import PathCollection
+
+    style = merge_style(default, given, PathCollection)
+    if {"c", "color"} & style.keys():
+        style.pop("facecolor", None)
+    return style
 
 
 def _check_components(components, n_components):

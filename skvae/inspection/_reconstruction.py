@@ -80,7 +80,8 @@ class ReconstructionDisplay:
             Where to draw: for lines, one Axes, which is divided, or one for each row.
             None makes a figure.
         im_kw : dict, default=None
-            Keywords of ``Axes.imshow``. Only for images.
+            Keywords of ``Axes.imshow``. Only for images, whose grey values reach from
+            the least to the greatest of the originals.
         line_kw : dict, default=None
             Keywords of ``Axes.plot`` for both lines. Only for lines.
 
@@ -110,12 +111,14 @@ class ReconstructionDisplay:
         return self
 
     def _plot_images(self, X, reconstructed, shape, ax, im_kw):
-        self.axes_ = make_panels(self, ax)
+        picture = montage(np.concatenate([X, reconstructed]), shape, len(X))
+        aspect = picture.shape[0] / picture.shape[1]
+        self.axes_ = make_panels(self, ax, aspect=aspect)
         from matplotlib.image import AxesImage
 
         (panel,) = self.axes_
-        picture = montage(np.concatenate([X, reconstructed]), shape, len(X))
-        style = merge_style({"cmap": "gray_r"}, im_kw, AxesImage)
+        style = {"cmap": "gray_r", "vmin": X.min(), "vmax": X.max()}
+        style = merge_style(style, im_kw, AxesImage)
         self.image_ = panel.imshow(picture, **style)
         panel.set_xticks([])
         panel.set_yticks(image_centers(2, shape[0]), NAMES)
@@ -143,7 +146,9 @@ class ReconstructionDisplay:
             ]
             self.lines_.append(tuple(drawn))
             panel.set_ylabel("value")
-        self.axes_[0].legend()
+        self.axes_[0].legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False
+        )
         self.axes_[-1].set_xlabel("feature")
 
     @classmethod

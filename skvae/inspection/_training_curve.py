@@ -3,7 +3,6 @@
 import numpy as np
 
 from skvae._plotting import (
-    VERMILLION,
     count_from_one,
     line_style,
     make_panels,
@@ -133,27 +132,34 @@ class TrainingCurveDisplay:
             (self.lines_[curve],) = panel.plot(epochs, values, **style)
             panel.set_ylabel(labels.get(curve, curve))
         if self.best_iter is not None and "validation" in self.curves:
-            self._mark_best()
+            self._mark_best(name)
         count_from_one(self.axes_, self.time_unit)
-        if name is not None:
-            self.ax_.legend()
+        self._add_legends()
         self.figure_.align_ylabels(self.axes_)
         return self
 
-    def _mark_best(self):
+    def _mark_best(self, name):
         line = self.lines_["validation"]
         score = self.curves["validation"][self.best_iter - 1]
+        label = f"best {self.time_unit}: {self.best_iter}"
         self.best_ = line.axes.scatter(
             self.best_iter,
             score,
             s=90,
             facecolors="none",
-            edgecolors=VERMILLION,
+            edgecolors=line.get_color(),
             linewidths=1.5,
             zorder=3,
-            label=f"best {self.time_unit}: {self.best_iter}",
+            label=label if name is None else f"{name}, {label}",
         )
-        line.axes.legend(handles=[self.best_], loc="best")
+
+    def _add_legends(self):
+        """Names of the estimators on the first panel, best epochs where they are."""
+        for panel in self.axes_:
+            handles = [*panel.get_lines()] if panel is self.ax_ else []
+            handles += panel.collections
+            if any(not handle.get_label().startswith("_") for handle in handles):
+                panel.legend(handles=handles)
 
     @classmethod
     def from_estimator(
