@@ -156,10 +156,12 @@ class TrainingCurveDisplay:
     def _add_legends(self):
         """Names of the estimators on the first panel, best epochs where they are."""
         for panel in self.axes_:
-            handles = [*panel.get_lines()] if panel is self.ax_ else []
-            handles += panel.collections
-            if any(not handle.get_label().startswith("_") for handle in handles):
-                panel.legend(handles=handles)
+            lines, marks = panel.get_lines(), panel.collections
+            if marks and len(marks) == len(lines):
+                handles = list(zip(lines, marks, strict=True))
+                panel.legend(handles, [mark.get_label() for mark in marks])
+            elif panel is self.ax_ and not lines[-1].get_label().startswith("_"):
+                panel.legend()
 
     @classmethod
     def from_estimator(
