@@ -48,7 +48,7 @@ print(f"beta found: {model.beta_:.2f}")
 BetaSearchDisplay.from_estimator(model)
 
 # %%
-# NDCG rises steeply at first and has a flat top: from epoch 30 on, all values are close.
+# NDCG rises steeply at first and then has a flat top: many betas do about as well.
 #
 # The training that follows
 # -------------------------
@@ -62,7 +62,7 @@ TrainingCurveDisplay.from_estimator(model)
 # Test users, who had no part in the search, and trainings with other caps. Each keeps
 # the weights of its best epoch on the validation users. Bars are standard errors over
 # the test users. On data this small the choice hardly matters: every cap is within the
-# error of every other. On the large sets of the paper it did.
+# error of every other.
 
 shown, hidden = hold_out_interactions(X_test, random_state=0)
 

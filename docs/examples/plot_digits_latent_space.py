@@ -60,8 +60,8 @@ fig.legend(handles, labels, loc="outside right center", title="digit")
 # %%
 # What two numbers keep of a digit
 # --------------------------------
-# The decoder of the VAE gives clear digits, at times the wrong ones; that of PCA, which is
-# linear, gives mixtures.
+# The decoder of the VAE gives clear digits, at times the wrong ones; that of PCA, which
+# is linear, gives mixtures.
 for name, model in {"VAE": vae, "PCA": pca}.items():
     display = ReconstructionDisplay.from_estimator(
         model, X_test[:12], image_shape=(8, 8)

@@ -10,7 +10,8 @@ does to a digit.
 # Dimensions in use
 # -----------------
 # The KL divergence of a dimension is what it tells of a row on average. Where it is
-# near zero the dimension tells nothing. With ``beta=3`` six of twenty are not in use. For the digits of MNIST write
+# near zero the dimension tells nothing: with ``beta=3`` some of the twenty fall out of
+# use. For the digits of MNIST write
 # ``X, y = fetch_openml("mnist_784", return_X_y=True)`` and divide by 255.
 
 import matplotlib.pyplot as plt
@@ -29,8 +30,8 @@ units = ActiveUnitsDisplay.from_estimator(vae)
 # One dimension at a time
 # -----------------------
 # Each row of images moves one dimension from -2.5 to 2.5 and leaves all others at zero,
-# the middle of the prior. The ten of greatest KL stand in the order of the bars above:
-# the first turns a 3 into a 4, the second a 7 into a 6, and the last ones change little.
+# the middle of the prior. The ten of greatest KL stand in the order of the bars above.
+# The first of them lead from one digit to another, the last ones change little.
 
 steps = np.linspace(-2.5, 2.5, 11)
 shown = units.order_[:10]
@@ -45,7 +46,8 @@ display.plot(n_columns=len(steps), im_kw={"vmin": 0, "vmax": 1})
 # And what the labels say
 # -----------------------
 # Share of the variance of each dimension that the ten digits explain: 1 where all
-# digits of a kind have one code, 0 where the dimension is the same for all kinds.
+# digits of a kind have one code, 0 where the mean is the same for all kinds. Nobody has
+# shown the labels to the model, and yet they explain most of the first dimension.
 
 Z = vae.transform(X)
 between = sum(

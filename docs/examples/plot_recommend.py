@@ -34,8 +34,8 @@ print(items)
 # How good is that?
 # -----------------
 # A fifth of the items of each test user is hidden, to be found from the rest. Beside
-# the model stands the popularity of items, for whatever has ``decision_function`` can be
-# scored. The model finds more of them at every length of the list.
+# the model stands the popularity of items, for whatever has ``decision_function`` can
+# be scored. The model finds more of them at every length of the list.
 
 
 class Popularity(BaseEstimator):

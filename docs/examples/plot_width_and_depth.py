@@ -12,9 +12,9 @@ NDCG of users held out, against the width of the code and the number of hidden l
 # recommender and a ranking scorer like anything else. For MovieLens replace
 # ``make_interactions`` by ``fetch_movielens("1m", min_rating=4).matrix``.
 #
-# The data have eight tastes, and two components are too few for them. With eight, hidden
-# layers help; with more, the three depths lie within the standard deviation over the
-# folds, which is shaded.
+# The data have eight tastes, and two components are too few for them. With eight,
+# hidden layers help; with more, the three depths differ by little more than the
+# standard deviation over the folds, which is shaded.
 
 import matplotlib.pyplot as plt
 from sklearn.model_selection import ValidationCurveDisplay
