@@ -7,6 +7,7 @@ from numpydoc.validate import validate
 
 import skvae
 import skvae.datasets
+import skvae.inspection
 import skvae.metrics
 import skvae.model_selection
 import skvae.utils.estimator_checks
@@ -21,7 +22,13 @@ IGNORED = {
 
 
 def public_objects():
-    modules = [skvae, skvae.datasets, skvae.metrics, skvae.model_selection]
+    modules = [
+        skvae,
+        skvae.datasets,
+        skvae.inspection,
+        skvae.metrics,
+        skvae.model_selection,
+    ]
     for module in modules:
         for name in module.__all__:
             member = getattr(module, name)

@@ -10,7 +10,9 @@ can be drawn, and a latent space in which one image can be led into another.
 # Fit
 # ---
 # The pixels are brought to [0, 1]. Grey values between black and white count, so the
-# likelihood is gaussian, the default.
+# likelihood is gaussian, the default. For the digits of MNIST write
+# ``X, y = fetch_openml("mnist_784", return_X_y=True)``, divide by 255 and leave out
+# ``image_shape``, for any square will do.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,35 +21,31 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from skvae import VAETransformer
+from skvae.inspection import GeneratedSamplesDisplay
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 vae = VAETransformer(10, random_state=0).fit(X_train)
 print(f"log p(x) of a test digit: {vae.score(X_test):.1f} nats")
-print("KL of the latent dimensions:", vae.component_kl_.round(2))
 
 # %%
 # A grid of digits that nobody wrote
 # ----------------------------------
-# :meth:`~skvae.VAETransformer.sample` draws with the noise of the pixels. What the
-# decoder means is seen more clearly without: the mean image of codes drawn from the
-# prior.
+# Codes are drawn from the prior and decoded to their mean images.
 
+greys = {"vmin": 0, "vmax": 1}
+GeneratedSamplesDisplay.from_estimator(
+    vae, 60, image_shape=(8, 8), n_columns=12, random_state=0, im_kw=greys
+)
 
-def show(images, n_columns):
-    """Show images of 8 x 8 pixels row by row in a grid, with a margin around each."""
-    n_rows = len(images) // n_columns
-    framed = np.pad(images.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
-    grid = framed.reshape(n_rows, n_columns, 10, 10).swapaxes(1, 2)
-    fig, ax = plt.subplots(figsize=(0.6 * n_columns, 0.6 * n_rows))
-    ax.imshow(grid.reshape(10 * n_rows, 10 * n_columns), cmap="gray_r", vmin=0, vmax=1)
-    ax.set_axis_off()
-    fig.tight_layout()
+# %%
+# Most look like digits, some like two at once. :meth:`~skvae.VAETransformer.sample`
+# draws the pixels too, with the noise that the model takes them to have.
 
-
-codes = np.random.default_rng(0).standard_normal((60, vae.n_components))
-show(vae.inverse_transform(codes), n_columns=12)
+GeneratedSamplesDisplay.from_estimator(
+    vae, 24, response="sample", n_columns=12, random_state=0, im_kw=greys
+)
 
 # %%
 # A walk through the latent space
@@ -57,7 +55,8 @@ show(vae.inverse_transform(codes), n_columns=12)
 start, end = vae.transform(X_test[:5]), vae.transform(X_test[5:10])
 steps = np.linspace(0, 1, 12)[:, None]
 walks = np.concatenate([a + steps * (b - a) for a, b in zip(start, end, strict=True)])
-show(vae.inverse_transform(walks), n_columns=12)
+walk = GeneratedSamplesDisplay(samples=vae.inverse_transform(walks))
+walk.plot(n_columns=12, im_kw=greys)
 
 # %%
 # Are they digits?

@@ -9,9 +9,11 @@ from skvae.metrics._ranking import (
     recall_at_k,
     reciprocal_rank_at_k,
 )
+from skvae.metrics._ranking_curve import RankingCurveDisplay
 from skvae.metrics._scorer import make_ranking_scorer
 
 __all__ = [
+    "RankingCurveDisplay",
     "average_precision_at_k",
     "coverage_at_k",
     "hit_rate_at_k",

@@ -136,6 +136,11 @@ class RankingScorer:
         self.random_state = random_state
         self.exclude_seen = exclude_seen
 
+    @property
+    def __name__(self):  # which scikit-learn's displays put on an axis
+        metrics = self.metrics
+        return metrics if isinstance(metrics, str) else ", ".join(metrics)
+
     def __repr__(self):
         return (
             f"make_ranking_scorer({self.metrics!r}, held_out={self.held_out!r}, "

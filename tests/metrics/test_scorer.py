@@ -12,6 +12,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingRandomSearchCV,
+    LearningCurveDisplay,
     cross_val_score,
     cross_validate,
     learning_curve,
@@ -371,6 +372,17 @@ class TestInScikitLearn:
         )
         assert (train > 0).all()
         assert (test > 0).all()
+
+    def test_displays_name_the_metric_on_their_axis(self, X):
+        display = LearningCurveDisplay.from_estimator(
+            make_popularity(),
+            X,
+            None,
+            scoring=make_ranking_scorer("ndcg@10"),
+            train_sizes=[0.3, 0.6, 1.0],
+            cv=2,
+        )
+        assert display.ax_.get_ylabel() == "Ndcg@10"  # by scikit-learn's own rule
 
 
 def test_ranking_scores_for_early_stopping(X):

@@ -1,0 +1,314 @@
+"""A ranking metric against the length of the list."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from skvae._plotting import line_style, make_panels, merge_style, metric_label
+from skvae.metrics import _hits
+from skvae.metrics._ranking import coverage_at_k
+from skvae.metrics._scorer import PER_USER_METRICS, make_ranking_scorer, parse_metrics
+from skvae.metrics._validation import check_one_ranking, check_positive_int
+from skvae.metrics._validation import ranked_items as first_items
+from skvae.model_selection._sparse import check_interactions, errors_naming
+
+DEFAULT_K = (1, 2, 5, 10, 20, 50, 100)
+
+
+class RankingCurveDisplay:
+    """A ranking metric against k, for one recommender or several.
+
+    Make it by :meth:`from_estimator` or :meth:`from_predictions`. All parameters are
+    kept as attributes.
+
+    Parameters
+    ----------
+    k : array-like of shape (n_k,), int
+        Lengths of the list, rising.
+
+    scores : array-like of shape (n_k,) or dict of str to such
+        The metric at each k; of several recommenders by their names.
+
+    metric : str, default="ndcg"
+        Name of the metric, as for :func:`make_ranking_scorer` but without k.
+
+    name : str, default=None
+        What the legend says where `scores` is no dict. No legend if None.
+
+    Attributes
+    ----------
+    lines_ : list of matplotlib Line2D
+        A curve for each recommender.
+
+    line_ : matplotlib Line2D
+        The first of them.
+
+    ax_ : matplotlib Axes
+        The axes.
+
+    figure_ : matplotlib Figure
+        The figure.
+
+    See Also
+    --------
+    make_ranking_scorer : The protocol, and the names of the metrics.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skvae import MultVAERecommender
+    >>> from skvae.datasets import make_interactions
+    >>> from skvae.metrics import RankingCurveDisplay
+    >>> X = make_interactions(200, 60, random_state=0).matrix
+    >>> narrow = MultVAERecommender(2, max_iter=5, random_state=0).fit(X[:150])
+    >>> wide = MultVAERecommender(16, max_iter=5, random_state=0).fit(X[:150])
+    >>> display = RankingCurveDisplay.from_estimator(
+    ...     {"2 components": narrow, "16 components": wide}, X[150:], metric="recall"
+    ... )
+    >>> display.k.tolist()
+    [1, 2, 5, 10, 20, 50]
+    >>> plt.show()
+    """
+
+    def __init__(self, *, k, scores, metric="ndcg", name=None):
+        self.k = k
+        self.scores = scores
+        self.metric = metric
+        self.name = name
+
+    def plot(self, ax=None, *, name=None, line_kw=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw, beside what is there already: `ax_` of another display adds
+            curves to it. None makes a figure.
+        name : str, default=None
+            What the legend says instead of `name`.
+        line_kw : dict, default=None
+            Keywords of ``Axes.plot``.
+
+        Returns
+        -------
+        display : RankingCurveDisplay
+            The object itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no curve, or one that is not as long as `k`.
+        """
+        k = np.asarray(self.k)
+        name = self.name if name is None else name
+        curves = (
+            self.scores if isinstance(self.scores, Mapping) else {name: self.scores}
+        )
+        if not curves:
+            raise ValueError("scores is empty; pass at least one curve.")
+        for label, curve in curves.items():
+            if k.ndim != 1 or np.shape(curve) != k.shape:
+                raise ValueError(
+                    f"k has shape {k.shape} but the scores of {label!r} have shape "
+                    f"{np.shape(curve)}; pass one score for each k."
+                )
+        (self.ax_,) = make_panels(self, ax)
+        from matplotlib.lines import Line2D
+
+        self.figure_ = self.ax_.figure
+        self.lines_ = []
+        for label, curve in curves.items():
+            style = {**line_style(len(self.ax_.get_lines())), "label": label}
+            style = merge_style(style, line_kw, Line2D)
+            self.lines_ += self.ax_.plot(k, curve, **style)
+        self.line_ = self.lines_[0]
+        if k.max() >= 10 * k.min():
+            _set_log_scale(self.ax_.xaxis)
+        self.ax_.set(xlabel="k (items recommended)")
+        self.ax_.set_ylabel(f"{metric_label(self.metric)}@k")
+        if any(label is not None for label in curves):
+            self.ax_.legend()
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        metric="ndcg",
+        k=None,
+        held_out=0.2,
+        random_state=0,
+        exclude_seen=True,
+        name=None,
+        ax=None,
+        line_kw=None,
+    ):
+        """Score rankings of fitted recommenders at several lengths of the list.
+
+        Each estimator ranks once, up to the greatest k. What it is asked is said by
+        :func:`make_ranking_scorer`: all of them get the same question.
+
+        Parameters
+        ----------
+        estimator : object or dict of str to object
+            A fitted recommender, or several by the names that the legend shows.
+            Anything that :func:`~skvae.model_selection.top_items` takes.
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of users whom they have not seen.
+        y : sparse matrix of shape (n_users, n_items), default=None
+            Later interactions of the same users, the truth. None holds out a part of
+            each row of `X`.
+        metric : str, default="ndcg"
+            Name of the metric, as for :func:`make_ranking_scorer` but without k.
+        k : array-like of shape (n_k,), int, default=None
+            Lengths of the list, at most the number of items. None takes 1, 2, 5, 10,
+            20, 50 and 100, as far as there are items.
+        held_out : float or int, default=0.2
+            What is held out when there is no `y`: ``test_size`` of
+            :func:`~skvae.model_selection.hold_out_interactions`.
+        random_state : int, default=0
+            Seed of what is held out.
+        exclude_seen : bool, default=True
+            Whether the items that the estimator is shown are left out of its ranking.
+        name : str, default=None
+            What the legend says of a single estimator; its class if None.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        line_kw : dict, default=None
+            Keywords of ``Axes.plot``.
+
+        Returns
+        -------
+        display : RankingCurveDisplay
+            The curves as drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If an estimator is not fitted.
+        TypeError
+            If an estimator cannot rank items.
+        ValueError
+            If the metric is not known, k is out of range, or `X` and `y` do not fit
+            one another.
+        """
+        if not isinstance(estimator, Mapping):
+            estimator = {name or type(estimator).__name__: estimator}
+        with errors_naming("X", X):
+            n_items = np.shape(X)[1]
+        k = _check_k(k, n_items)
+        scorer = make_ranking_scorer(
+            _names(metric, k),
+            held_out=held_out,
+            random_state=random_state,
+            exclude_seen=exclude_seen,
+        )
+        scores = {
+            label: np.array(list(scorer(recommender, X, y).values()))
+            for label, recommender in estimator.items()
+        }
+        return cls(k=k, scores=scores, metric=metric).plot(ax, line_kw=line_kw)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        *,
+        y_score=None,
+        y_rank=None,
+        metric="ndcg",
+        k=None,
+        name=None,
+        ax=None,
+        line_kw=None,
+    ):
+        """Score a ranking that was made elsewhere at several lengths of the list.
+
+        Parameters
+        ----------
+        y_true : {array-like, sparse matrix} of shape (n_users, n_items)
+            The truth: items above 0 are relevant.
+        y_score : array-like of shape (n_users, n_items), default=None
+            Scores to rank by; items at minus infinity are not ranked. Give this or
+            `y_rank`.
+        y_rank : array-like of shape (n_users, >= greatest k), int, default=None
+            Ranked item indices, best first, -1 for none. Give this or `y_score`.
+        metric : str, default="ndcg"
+            Name of the metric, as for :func:`make_ranking_scorer` but without k.
+        k : array-like of shape (n_k,), int, default=None
+            Lengths of the list, at most what is ranked. None takes 1, 2, 5, 10, 20, 50
+            and 100, as far as items are ranked.
+        name : str, default=None
+            What the legend says. No legend if None.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+        line_kw : dict, default=None
+            Keywords of ``Axes.plot``.
+
+        Returns
+        -------
+        display : RankingCurveDisplay
+            The curve as drawn.
+
+        Raises
+        ------
+        ValueError
+            As :func:`ndcg_at_k`, or if the metric is not known or k is out of range.
+        """
+        check_one_ranking(y_score, y_rank)
+        truth = _hits.relevant_only(check_interactions(y_true, "y_true"))
+        ranking = y_score if y_rank is None else y_rank
+        with errors_naming("y_score" if y_rank is None else "y_rank", ranking):
+            n_ranked = np.shape(ranking)[-1] if np.ndim(ranking) else 0
+        k = _check_k(k, min(n_ranked, truth.shape[1]))
+        _names(metric, k)
+        items = first_items(y_score, y_rank, int(k.max()), truth.shape)
+        hits = _hits.find_hits(truth, items)
+        if metric == "coverage":
+            scores = [
+                coverage_at_k(y_rank=items, k=int(n), n_items=truth.shape[1]) for n in k
+            ]
+        else:
+            per_user = PER_USER_METRICS[metric]
+            scores = [_hits.mean_over_users(per_user(hits, int(n))) for n in k]
+        return cls(k=k, scores=np.array(scores), metric=metric, name=name).plot(
+            ax, line_kw=line_kw
+        )
+
+
+def _names(metric, k):
+    """Names for the scorer, known ones or a ValueError."""
+    names = [f"{metric}@{n}" for n in k]
+    parse_metrics(names)
+    return names
+
+
+def _check_k(k, n_items):
+    """Give the lengths of the list as a rising array, each at most n_items."""
+    if k is None:
+        k = [n for n in DEFAULT_K if n <= n_items]
+    with errors_naming("k", k):
+        k = np.unique(np.asarray(k))
+    if not k.size:
+        raise ValueError("There is nothing to rank: k is empty, or there are no items.")
+    for n in k.tolist():
+        check_positive_int("k", n)
+    if k[-1] > n_items:
+        raise ValueError(
+            f"k goes up to {k[-1]} but {n_items} items are ranked; pass lengths of at "
+            "most that."
+        )
+    return k
+
+
+def _set_log_scale(axis):
+    """Space lengths of the list evenly by their ratios, with ticks at round numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axis.axes.set_xscale("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
