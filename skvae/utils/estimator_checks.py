@@ -14,6 +14,12 @@ from sklearn.utils.estimator_checks import set_random_state
 
 from skvae.datasets import make_checkerboard
 
+__all__ = [
+    "check_recommender",
+    "parametrize_with_recommender_checks",
+    "recommender_checks_generator",
+]
+
 N_USERS, N_ITEMS = 36, 20
 
 
