@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from docutils import nodes
+
 sys.path.insert(0, str(Path(__file__).parent / "_tools"))
 
 import skvae
@@ -48,9 +50,10 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 10,
+    "write_computation_times": False,  # its page asks other hosts for scripts
 }
 
+toc_object_entries_show_parents = "hide"
 default_role = "literal"  # as the docstrings use single backquotes
 
 html_theme = "pydata_sphinx_theme"
@@ -72,6 +75,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+html_context = {"default_mode": "auto"}
 html_sidebars = {
     page: [] for page in ("index", "models", "performance", "contributing", "changelog")
 }
@@ -90,7 +94,15 @@ def link_to_results(app, page, source):
     source[0] = source[0].replace("](../benchmarks/results/", "](results/")
 
 
+def unlink_metrics(app, doctree):
+    """Undo the links to send mail to ndcg@100, which docutils takes for an address."""
+    for reference in list(doctree.findall(nodes.reference)):
+        if reference.get("refuri", "").startswith("mailto:"):
+            reference.parent.replace(reference, reference.children)
+
+
 def setup(app):
     """Connect what stands above."""
     app.connect("autodoc-skip-member", skip_members_of_others)
     app.connect("source-read", link_to_results)
+    app.connect("doctree-read", unlink_metrics)
