@@ -53,7 +53,9 @@ sphinx_gallery_conf = {
     "write_computation_times": False,  # its page asks other hosts for scripts
 }
 
+python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
+smartquotes = False  # quotes stand in code and in types
 default_role = "literal"  # as the docstrings use single backquotes
 
 html_theme = "pydata_sphinx_theme"
@@ -64,6 +66,8 @@ html_static_path = ["_static"]
 html_css_files = ["skvae.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_use_index = False  # the page of the API lists the same, in order
+html_domain_indices = False
 html_theme_options = {
     "logo": {"text": "skvae"},
     "navbar_align": "left",

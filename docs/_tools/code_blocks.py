@@ -77,7 +77,9 @@ def blocks(text):
             output, place = follower[2], follower.span(2)
         line = text.count("\n", 0, fence.start(2)) + 1
         first = fence[2].split("\n", 1)[0]
-        mark = next((why for sign, why in MARKS.items() if first.startswith(sign)), None)
+        mark = next(
+            (why for sign, why in MARKS.items() if first.startswith(sign)), None
+        )
         found.append(Block(fence[2], line, output, place, mark))
     return found
 

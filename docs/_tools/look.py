@@ -27,11 +27,9 @@ IGNORED = ("_static", "_modules", "_downloads")
 # off at its edge (but for what can be scrolled to), and broken pictures.
 MEASURE = """() => {
   const root = document.documentElement;
-  const scrolls = element => {
-    for (let e = element; e && e.tagName !== "MAIN"; e = e.parentElement)
-      if (["auto", "scroll"].includes(getComputedStyle(e).overflowX)) return true;
-    return false;
-  };
+  // What can be scrolled to, and what the theme shortens by dots.
+  const scrolls = element => element.closest("pre, div.math, .ellipsis, "
+    + ".pst-scrollable-table-container") !== null;
   const range = document.createRange();
   const textEnd = node => {
     range.selectNode(node);
@@ -40,9 +38,13 @@ MEASURE = """() => {
   const ends = element => [element.getBoundingClientRect().right,
     ...[...element.childNodes].filter(n => n.nodeType === 3 && n.data.trim())
       .map(textEnd)];
+  const edge = element => {  // of the theme's column of text, which cuts off too
+    const column = element.closest(".bd-article-container");
+    return column ? column.getBoundingClientRect().right : root.clientWidth;
+  };
   const wide = [...document.querySelectorAll("main *, footer *")]
     .filter(e => e.offsetParent && !scrolls(e))
-    .filter(e => Math.max(...ends(e)) > root.clientWidth + 1)
+    .filter(e => Math.max(...ends(e)) > edge(e) + 1)
     .map(e => e.tagName + "." + e.className);
   const broken = [...document.images]
     .filter(i => i.complete && i.naturalWidth === 0).map(i => i.src);
@@ -167,7 +169,9 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def main(arguments=None):
     """Run the command line; return 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("pages", nargs="*", help="such as guide/tune.html; default: all")
+    parser.add_argument(
+        "pages", nargs="*", help="such as guide/tune.html; default: all"
+    )
     parser.add_argument("--site", type=Path, default=SITE)
     parser.add_argument("--pictures", type=Path, help="folder to write pictures to")
     options = parser.parse_args(arguments)

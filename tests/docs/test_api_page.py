@@ -21,9 +21,7 @@ def public_modules():
         if not any(part.startswith("_") for part in module.name.split(".")):
             found.append(module.name)
     return {
-        name
-        for name in found
-        if getattr(importlib.import_module(name), "__all__", ())
+        name for name in found if getattr(importlib.import_module(name), "__all__", ())
     } - NOT_PROMISED
 
 

@@ -35,7 +35,7 @@ def test_faults_are_found(tmp_path):
     )
     (tmp_path / "fine.html").write_text(
         "<link rel='icon' href='data:,'>"
-        "<main><div style='overflow-x: auto'><p style='width: 2000px'>scrolls</p></div>"
+        "<main><pre style='overflow-x: auto'><p style='width: 2000px'>scrolls</p></pre>"
         "</main>"
     )
     faults = list(look.faults(tmp_path))
@@ -49,5 +49,8 @@ def test_faults_are_found(tmp_path):
             ("host", "asks for http://127.0.0.2:9"),
         ]:
             start = f"{name}.html, {device}"
-            assert any(f.startswith(start) and fault in f for f in faults), (start, fault)
+            assert any(f.startswith(start) and fault in f for f in faults), (
+                start,
+                fault,
+            )
     assert not [fault for fault in faults if fault.startswith("fine")]

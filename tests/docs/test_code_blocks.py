@@ -45,7 +45,9 @@ def test_blocks_that_are_not_run_are_counted(page):
 def test_no_python_hides_from_the_tests(page):
     text = page.read_text(encoding="utf-8")
     shown = re.findall(r"python$|^\s*>>> ", text, flags=re.MULTILINE)
-    fences = [line for line in text.splitlines() if re.match(r"\s*[`:~]{3,}.*pyth", line)]
+    fences = [
+        line for line in text.splitlines() if re.match(r"\s*[`:~]{3,}.*pyth", line)
+    ]
     assert len(blocks(text)) == len(fences) == len(shown)
 
 

@@ -16,8 +16,12 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.anchors.update(attributes[key] for key in ("id", "name") if key in attributes)
-        self.references += [attributes[key] for key in ("href", "src") if key in attributes]
+        self.anchors.update(
+            attributes[key] for key in ("id", "name") if key in attributes
+        )
+        self.references += [
+            attributes[key] for key in ("href", "src") if key in attributes
+        ]
 
 
 def broken_references(site):
