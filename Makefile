@@ -6,12 +6,16 @@ RUN := $(VENV)/bin/python
 DATA ?=
 DEMO_ARGS ?=
 
-.PHONY: demo test test-all test-oldest lint
+.PHONY: demo test test-all test-oldest lint docs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,benchmarks]"
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[docs]"
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
@@ -39,3 +43,8 @@ test-oldest: $(OLDEST)/.installed
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+## The documentation, in docs/_build/html; a warning fails it
+docs: $(VENV)/.installed-docs
+	$(RUN) -m sphinx -W --keep-going -q docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"

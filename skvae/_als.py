@@ -23,8 +23,8 @@ def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
 
     Minimises, for each row i,
 
-    .. math:: \tfrac12 \sum_j c_{ij} (r_{ij} - x_i \cdot y_j)^2
-              + \tfrac\lambda2 \|x_i - p_i\|^2,
+    .. math:: \tfrac{1}{2} \sum_j c_{ij} (r_{ij} - x_i \cdot y_j)^2
+              + \tfrac{\lambda}{2} \|x_i - p_i\|^2,
 
     so that :math:`x_i = (Y' C_i Y + \lambda I)^{-1} (Y' C_i r_i + \lambda p_i)`:
     as in Li & She 2017 for users (p = 0) and for items (p the content factors).

@@ -190,10 +190,10 @@ class CollaborativeVAE(CollaborativeFit):
     n_features_in_ : int
         Number of items.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the items, if `X` was a dataframe with columns of text.
 
-    item_ids_ : ndarray of shape (n_features_in_,)
+    item_ids_ : ndarray of shape (`n_features_in_`,)
         Ids of the items, if :func:`skvae.save_model` was given them. Only on what
         :func:`skvae.load_model` has loaded, until a fit that starts afresh.
 
@@ -207,11 +207,11 @@ class CollaborativeVAE(CollaborativeFit):
     -----
     With theta_j the code of item j's content, the objective is
 
-    .. math:: \tfrac12 \sum_{ij} c_{ij} (r_{ij} - u_i \cdot v_j)^2
-              + \tfrac{\lambda_u}2 \sum_i \|u_i\|^2
-              + \tfrac{\lambda_v}2 \sum_j \|v_j - \theta_j\|^2
+    .. math:: \tfrac{1}{2} \sum_{ij} c_{ij} (r_{ij} - u_i \cdot v_j)^2
+              + \tfrac{\lambda_u}{2} \sum_i \|u_i\|^2
+              + \tfrac{\lambda_v}{2} \sum_j \|v_j - \theta_j\|^2
               + \sum_j \left( -\lambda_r \log p(w_j | z_j) + \beta KL_j \right)
-              + \tfrac{\lambda_w}2 \|W\|^2,
+              + \tfrac{\lambda_w}{2} \|W\|^2,
 
     r being 1 where a user met an item and 0 elsewhere (as in [1]_). A round
     trains the network for an epoch with the factors fixed, and then solves for all item

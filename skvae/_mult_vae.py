@@ -187,10 +187,10 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
     n_features_in_ : int
         Number of items.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the items, if `X` was a dataframe with columns of text.
 
-    item_ids_ : ndarray of shape (n_features_in_,)
+    item_ids_ : ndarray of shape (`n_features_in_`,)
         Ids of the items, if :func:`skvae.save_model` was given them. Only on what
         :func:`skvae.load_model` has loaded, until a fit that starts afresh.
 

@@ -51,7 +51,7 @@ def save_model(estimator, path, *, item_ids=None, omit=()):
         Fitted.
     path : str or path-like
         Where to write. The usual suffix is ``.safetensors``, the format of the file.
-    item_ids : array-like of shape (n_features_in_,), default=None
+    item_ids : array-like of shape (`n_features_in_`,), default=None
         What the columns of `X` stand for, as text or as numbers, such as the
         ``item_ids`` of :func:`skvae.datasets.load_interactions`. The loaded estimator
         has them as ``item_ids_``. None takes those that the estimator was loaded with,

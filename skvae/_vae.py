@@ -37,8 +37,7 @@ class VAETransformer(VAEFit):
         Width of the latent code. Dimensions that the data does not need fall out of
         use by themselves: see `component_kl_`.
 
-    likelihood : {"gaussian", "bernoulli", "multinomial", "poisson"}, \
-            default="gaussian"
+    likelihood : str, default="gaussian"
         Distribution of x given z. "gaussian" for real values such as standardised
         features, and for pixels whose grey counts; "bernoulli" for zeros and ones or
         values in [0, 1] (what is above 1 is clipped, with a warning); "poisson" for
@@ -154,7 +153,7 @@ class VAETransformer(VAEFit):
         Mean KL divergence of each latent dimension, in nats, over up to 2000 training
         rows. One near 0 is not in use. Not for autoencoders.
 
-    noise_variance_ : float or ndarray of shape (n_features_in_,)
+    noise_variance_ : float or ndarray of shape (`n_features_in_`,)
         Variance of the gaussian noise, in the squared units of `X`.
 
     n_iter_ : int
@@ -183,7 +182,7 @@ class VAETransformer(VAEFit):
     n_features_in_ : int
         Number of features.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` was a dataframe with columns of text.
 
     See Also

@@ -3,7 +3,7 @@
 import inspect
 
 import pytest
-from numpydoc.validate import validate
+from numpydoc.validate import Validator, get_doc_object, validate
 
 import skvae
 import skvae.datasets
@@ -11,6 +11,15 @@ import skvae.inspection
 import skvae.metrics
 import skvae.model_selection
 import skvae.utils.estimator_checks
+
+MODULES = [
+    skvae,
+    skvae.datasets,
+    skvae.inspection,
+    skvae.metrics,
+    skvae.model_selection,
+    skvae.utils.estimator_checks,
+]
 
 IGNORED = {
     "ES01",  # an extended summary is written where the summary does not say it all
@@ -22,15 +31,8 @@ IGNORED = {
 
 
 def public_objects():
-    modules = [
-        skvae,
-        skvae.datasets,
-        skvae.inspection,
-        skvae.metrics,
-        skvae.model_selection,
-    ]
-    for module in modules:
-        for name in module.__all__:
+    for module in MODULES:
+        for name in getattr(module, "__all__", ()):
             member = getattr(module, name)
             if not callable(member):
                 continue
@@ -42,16 +44,23 @@ def public_objects():
                     )
                     if not method.startswith("_") and defined_here:
                         yield f"{module.__name__}.{name}.{method}"
-    for name, value in vars(skvae.utils.estimator_checks).items():
-        if name in {
-            "check_recommender",
-            "parametrize_with_recommender_checks",
-            "recommender_checks_generator",
-        }:
-            yield f"{value.__module__}.{name}"
 
 
 @pytest.mark.parametrize("name", sorted(public_objects()))
 def test_docstring_is_valid(name):
     errors = [f"{c}: {m}" for c, m in validate(name)["errors"] if c not in IGNORED]
     assert not errors, "\n".join(errors)
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        f"{module.__name__}.{name}"
+        for module in MODULES
+        for name in getattr(module, "__all__", ())
+        if callable(getattr(module, name))
+    ),
+)
+def test_classes_and_functions_have_an_example_that_shows_them(name):
+    docstring = Validator(get_doc_object(Validator._load_obj(name)))
+    assert name.rpartition(".")[2] in "\n".join(docstring.examples)

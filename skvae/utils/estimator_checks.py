@@ -14,6 +14,12 @@ from sklearn.utils.estimator_checks import set_random_state
 
 from skvae.datasets import make_checkerboard
 
+__all__ = [
+    "check_recommender",
+    "parametrize_with_recommender_checks",
+    "recommender_checks_generator",
+]
+
 N_USERS, N_ITEMS = 36, 20
 
 
@@ -94,6 +100,14 @@ def recommender_checks_generator(estimator):
         The same.
     check : callable
         Takes the estimator; raises an AssertionError where the contract is broken.
+
+    Examples
+    --------
+    >>> from skvae import MultVAERecommender
+    >>> from skvae.utils.estimator_checks import recommender_checks_generator
+    >>> model = MultVAERecommender(n_components=8, learning_rate_init=0.01)
+    >>> estimator, check = next(recommender_checks_generator(model))
+    >>> check(estimator)
     """
     name = type(estimator).__name__
     for check in RECOMMENDER_CHECKS:

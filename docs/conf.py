@@ -1,0 +1,112 @@
+"""The documentation's settings for Sphinx; `make docs` builds it, without a network."""
+
+import sys
+from pathlib import Path
+
+from docutils import nodes
+
+sys.path.insert(0, str(Path(__file__).parent / "_tools"))
+
+import skvae
+
+project = "skvae"
+author = "The skvae developers"
+copyright = author
+release = version = skvae.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "api_page",
+    "mathml",
+    "sklearn_links",
+]
+exclude_patterns = ["_build", "_tools", "_templates", "examples", "images"]
+templates_path = ["_templates"]
+suppress_warnings = [
+    "config.cache",  # the gallery's settings hold an object
+]
+
+# What is inherited from scikit-learn is in the table of methods, and described there.
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_class_members_toctree = False
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+html_math_renderer = "mathml"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "abort_on_example_error": True,
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skvae",),
+    "reference_url": {"skvae": None},  # links to this site; to others none are made
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,  # its page asks other hosts for scripts
+}
+
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+smartquotes = False  # quotes stand in code and in types
+default_role = "literal"  # as the docstrings use single backquotes
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skvae"
+html_logo = "_static/logo.svg"
+html_favicon = "_static/favicon.svg"
+html_static_path = ["_static"]
+html_css_files = ["skvae.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_use_index = False  # the page of the API lists the same, in order
+html_domain_indices = False
+html_theme_options = {
+    "logo": {"text": "skvae"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_context = {"default_mode": "auto"}
+html_sidebars = {
+    page: [] for page in ("index", "models", "performance", "contributing", "changelog")
+}
+
+
+def skip_members_of_others(app, what, name, member, skip, options):
+    """Leave out what a class has from scikit-learn, as its own site describes it."""
+    if what != "class" or skip:
+        return None
+    member = getattr(member, "fget", member)  # of a property
+    return not str(getattr(member, "__module__", "skvae")).startswith("skvae")
+
+
+def link_to_results(app, page, source):
+    """Lead links to files of results, which serve in the repository, to their pages."""
+    source[0] = source[0].replace("](../benchmarks/results/", "](results/")
+
+
+def unlink_metrics(app, doctree):
+    """Undo the links to send mail to ndcg@100, which docutils takes for an address."""
+    for reference in list(doctree.findall(nodes.reference)):
+        if reference.get("refuri", "").startswith("mailto:"):
+            reference.parent.replace(reference, reference.children)
+
+
+def setup(app):
+    """Connect what stands above."""
+    app.connect("autodoc-skip-member", skip_members_of_others)
+    app.connect("source-read", link_to_results)
+    app.connect("doctree-read", unlink_metrics)
