@@ -1,4 +1,4 @@
-"""Open every page of the built site in Chromium, wide and narrow, and say what is wrong.
+"""Open every page of the site in Chromium, wide and narrow, and say what is wrong.
 
     make docs
     python docs/_tools/look.py --pictures some/folder

@@ -1,4 +1,4 @@
-"""Let the tests import the scripts of docs/_tools; build the site for those it needs."""
+"""Let tests import the scripts of docs/_tools; build the site for those it needs."""
 
 import subprocess
 import sys
