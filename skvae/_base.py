@@ -320,7 +320,7 @@ class BaseVAE(
         if interrupted:
             raise KeyboardInterrupt
 
-    def _make_net(self, n_rows, n_epochs, validation, stop_early, resume):
+    def _make_net(self, n_rows, n_epochs, validation, stop_early, resume=None):
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // 10))
