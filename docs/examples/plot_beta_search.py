@@ -61,8 +61,7 @@ TrainingCurveDisplay.from_estimator(model)
 # ----------------
 # Test users, who had no part in the search, and trainings with other caps. Each keeps
 # the weights of its best epoch on the validation users. Bars are standard errors over
-# the test users. On data this small the choice hardly matters: every cap is within the
-# error of every other.
+# the test users; on data this small those of all caps overlap.
 
 shown, hidden = hold_out_interactions(X_test, random_state=0)
 

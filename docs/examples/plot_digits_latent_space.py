@@ -38,7 +38,7 @@ pca = PCA(2).fit(X_train)
 # How it was trained
 # ------------------
 # A tenth of the training digits is held out, and the epoch with the best bound on them
-# is kept. While beta rises, the KL divergence falls.
+# is kept. While beta rises, the KL divergence falls, after a first rise.
 TrainingCurveDisplay.from_estimator(vae)
 
 # %%
