@@ -210,11 +210,12 @@ def train(net, batches, n_epochs):
         If training diverges.
     """
     interrupted = False
+    n_before = len(net.history)
     net.notify("on_train_begin", X=batches, y=None)
+    n_epochs -= len(net.history) - n_before  # a callback may have resumed a fit
     try:
         with reused_buffers():
-            # Some may lie behind it, if a callback has resumed another process.
-            net.fit_loop(batches, epochs=n_epochs - len(net.history))
+            net.fit_loop(batches, epochs=n_epochs)
     except torch.cuda.OutOfMemoryError as error:
         raise out_of_memory(
             f"in training with {net.batch_size} rows in a batch; lower batch_size, "
