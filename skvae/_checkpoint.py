@@ -42,9 +42,11 @@ def check_checkpoint(estimator):
     """Raise a ValueError where a parameter and a checkpoint exclude one another."""
     if estimator.checkpoint is None:
         return
-    if not os.fspath(estimator.checkpoint):
+    path = os.fsdecode(estimator.checkpoint)
+    if not path or "\0" in path:
         raise ValueError(
-            "checkpoint is empty; pass the path of a file or of a folder, or None."
+            f"checkpoint={path!r} names nothing; pass the path of a file or of a "
+            "folder, or None."
         )
     if estimator.warm_start:
         raise ValueError(
@@ -90,9 +92,10 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If the file is that of another fit, or no checkpoint.
+        If the file is that of another fit or no checkpoint, or its folder cannot be
+        written to.
     OSError
-        If it cannot be read, or its folder not be written to.
+        If it cannot be read.
     """
 
     def __init__(self, estimator, seed, **data):
@@ -275,8 +278,10 @@ def _file_of(path, fit):
         digest = hashlib.sha256(json.dumps(fit).encode()).hexdigest()
         folder, name = path, f"{fit['estimator']}-{digest[:16]}.safetensors"
         path = os.path.join(folder, name)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"checkpoint={path!r} is no file; pass another path.")
     if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
-        raise OSError(
+        raise ValueError(
             f"checkpoint={path!r} cannot be written: {folder} is no folder, or not "
             "yours to write to; make it, or pass another path."
         )

@@ -1,5 +1,8 @@
 """Hostile rows, parameters and arguments for every method of every estimator."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -265,6 +268,10 @@ EDGES = {
         *("coverage@2", ("ndcg@5",), "ndcg@" + "9" * 30, "ndcg@" + "9" * 5000, 0, "@"),
         "ndcg@1\n",
     ),
+    "checkpoint": (
+        *("", "\0", "/nowhere/file", Path("/nowhere/file"), os.devnull, b"file", 0),
+        __file__,
+    ),
     "memory": (object(), 0, type("Memory", (), {"cache": None})),
     "callbacks": (
         *([], [EpochTimer()], (EpochTimer(),), [("mine", EpochTimer())], [EpochTimer]),
@@ -294,6 +301,8 @@ HUGE = {
 
 
 def values_of(parameter):
+    if parameter == "checkpoint":  # text of any kind would name a file to write
+        return st.sampled_from(EDGES[parameter])
     values = (*EDGES[parameter], *HUGE.get(parameter, ()))
     return hostile.mostly(list(values), hostile.WRONG_TYPES)
 
