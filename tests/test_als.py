@@ -73,6 +73,14 @@ def as_tensors(problem, dtype):
     }
 
 
+def largest_condition(X, factors, a, b, regularization, **_):
+    """Largest condition number of the normal equations of a row."""
+    weights = [np.where(row > 0, b + (a - b) * row, b) for row in X.toarray()]
+    grams = [factors.T @ (c[:, None] * factors) for c in weights]
+    penalty = regularization * np.eye(factors.shape[1])
+    return max(np.linalg.cond(gram + penalty) for gram in grams)
+
+
 @given(problems())
 @settings(deadline=None)
 def test_half_step_solves_the_normal_equations(problem):
@@ -84,7 +92,10 @@ def test_half_step_solves_the_normal_equations(problem):
         sparse_rows(problem["X"]), **as_tensors(problem, torch.float32)
     )
     assert solution.dtype == torch.float32
-    assert np.abs(solution.numpy() - expected).max() <= 1e-4 * scale
+    error = np.abs(solution.numpy() - expected).max() / scale
+    # What rounding the equations themselves to float32 may change.
+    rounding = np.finfo(np.float32).eps * largest_condition(**problem)
+    assert error <= 1e-4 + rounding
 
 
 def test_rows_longer_and_shorter_than_the_factors_are_wide():
