@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,10 +14,12 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import check_array
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skvae._als import half_step
 from skvae._content_model import (
+    LIKELIHOODS,
     ContentSettings,
     PretrainingInterrupted,
     blank_content,
@@ -29,6 +32,7 @@ from skvae._inference import ModuleInference
 from skvae._new_items import NewItemsMixin
 from skvae._training import (
     BEST_WEIGHTS,
+    PRECISIONS,
     IndexedBatches,
     TrainingState,
     make_callbacks,
@@ -45,7 +49,7 @@ from skvae.metrics._scorer import ranking_scores
 from skvae.metrics._validation import check_positive_int
 from skvae.model_selection import hold_out_interactions
 from skvae.model_selection._sparse import canonical_csr, errors_naming
-from skvae.nn import FactorModel
+from skvae.nn import ACTIVATIONS, FactorModel
 
 INITIAL_FACTORS, ROUNDS = 3, 8  # streams of random numbers; see make_generator
 # Parameters that a fitted model keeps, whatever is set on the estimator later.
@@ -62,6 +66,45 @@ class CollaborativeFit(
     BaseEstimator,
 ):
     """Base of `CollaborativeVAE`, whose parameters it has."""
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "likelihood": [StrOptions(set(LIKELIHOODS))],
+        "variational": ["boolean"],
+        "tied_weights": ["boolean"],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "annealing": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="both"),
+        ],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "a": [Interval(Real, 0, None, closed="neither")],
+        "b": [Interval(Real, 0, None, closed="left")],
+        "lambda_u": [Interval(Real, 0, None, closed="neither")],
+        "lambda_v": [Interval(Real, 0, None, closed="neither")],
+        "lambda_r": [Interval(Real, 0, None, closed="left")],
+        "lambda_w": [Interval(Real, 0, None, closed="left")],
+        "layer_epochs": [Interval(Integral, 0, None, closed="left")],
+        "content_epochs": [Interval(Integral, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions({"cosine"}), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "scoring": [str],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "refit": ["boolean"],
+        "memory": [None, str, HasMethods(["cache"])],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch.device],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
 
     # Training
 

@@ -1,18 +1,12 @@
 """Collaborative VAE for items with content (Li & She 2017)."""
 
-from numbers import Integral, Real
-
-import torch
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skvae._collaborative_fit import CollaborativeFit
-from skvae._content_model import LIKELIHOODS
-from skvae._training import PRECISIONS, draw_seed
+from skvae._training import draw_seed
 from skvae._validation import check_codes, restored_on_error
 from skvae.metrics._scorer import parse_metrics
-from skvae.nn import ACTIVATIONS
 
 
 class CollaborativeVAE(CollaborativeFit):
@@ -29,8 +23,8 @@ class CollaborativeVAE(CollaborativeFit):
     Parameters
     ----------
     n_components : int, default=200
-        Number of factors, and width of the content's code. Where users
-        have one interaction each, 100 rank better.
+        Number of factors, and width of the content's code. Where users have one
+        interaction each, 100 rank better.
 
     hidden_layer_sizes : array-like of int, default=()
         Widths of the hidden layers of the content's encoder, in reverse those of the
@@ -262,45 +256,6 @@ class CollaborativeVAE(CollaborativeFit):
     >>> bool(scores[fond, 100].mean() > scores[~fond, 100].mean())
     True
     """
-
-    _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "likelihood": [StrOptions(set(LIKELIHOODS))],
-        "variational": ["boolean"],
-        "tied_weights": ["boolean"],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "annealing": [
-            Interval(Integral, 0, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="both"),
-        ],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "a": [Interval(Real, 0, None, closed="neither")],
-        "b": [Interval(Real, 0, None, closed="left")],
-        "lambda_u": [Interval(Real, 0, None, closed="neither")],
-        "lambda_v": [Interval(Real, 0, None, closed="neither")],
-        "lambda_r": [Interval(Real, 0, None, closed="left")],
-        "lambda_w": [Interval(Real, 0, None, closed="left")],
-        "layer_epochs": [Interval(Integral, 0, None, closed="left")],
-        "content_epochs": [Interval(Integral, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions({"cosine"}), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "scoring": [str],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "refit": ["boolean"],
-        "memory": [None, str, HasMethods(["cache"])],
-        "callbacks": [list, tuple, None],
-        "device": [str, torch.device],
-        "precision": [StrOptions(set(PRECISIONS))],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
 
     def __init__(
         self,

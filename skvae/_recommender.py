@@ -5,13 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from sklearn.utils.validation import (
-    check_is_fitted,
-    check_non_negative,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, check_non_negative
 
-from skvae._validation import check_float32_range
+from skvae._validation import check_float32_range, check_input
 from skvae.metrics import make_ranking_scorer
 from skvae.model_selection._sparse import (
     canonical_csr,
@@ -177,14 +173,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         )
 
     def _check_rows(self, X, *, reset):
-        with errors_naming("X", X):
-            X = validate_data(
-                self,
-                X,
-                accept_sparse="csr",
-                dtype=(np.float64, np.float32),
-                reset=reset,
-            )
+        X = check_input(self, X, reset=reset)
         check_non_negative(X, type(self).__name__)
         with errors_naming("X", X):
             X = canonical_csr(X)

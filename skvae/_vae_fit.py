@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils.validation import check_non_negative, validate_data
+from sklearn.utils.validation import check_non_negative
 
 from skvae._base import BaseVAE
 from skvae._training import column_means, column_variances, count_row_totals
-from skvae._validation import check_float32_range
+from skvae._validation import check_float32_range, check_input
 from skvae.model_selection._sparse import canonical_csr, errors_naming
 from skvae.nn import (
     VAE,
@@ -45,14 +45,7 @@ class VAEFit(BaseVAE):
         """Do as for `BaseVAE`; `likelihood` None is that of the fitted model."""
         if likelihood is None:
             likelihood = self.likelihood if reset else self._fitted_likelihood
-        with errors_naming("X", X):
-            X = validate_data(
-                self,
-                X,
-                accept_sparse="csr",
-                dtype=(np.float64, np.float32),
-                reset=reset,
-            )
+        X = check_input(self, X, reset=reset)
         if LIKELIHOODS[likelihood].non_negative:
             check_non_negative(X, f"{type(self).__name__}({likelihood!r})")
         if sp.issparse(X) or likelihood == "multinomial":

@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
 from skorch.callbacks import Callback
 
 from skvae.model_selection._sparse import errors_naming
@@ -23,6 +24,18 @@ CALLBACK_NAMES = {
     "resume",
     "validation_score",
 }
+
+
+def check_input(estimator, X, *, reset):
+    """Validate X as scikit-learn does: a CSR matrix, or an array of floats."""
+    with errors_naming("X", X):
+        return validate_data(
+            estimator,
+            X,
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
 
 
 def check_float32_range(X, name="X"):
