@@ -9,12 +9,14 @@ DEMO_ARGS ?=
 .PHONY: demo test test-all test-oldest lint docs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV). The first time takes minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,benchmarks]"
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "Installing Sphinx and its extensions into $(VENV)."
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[docs]"
 	touch $@
 

@@ -44,6 +44,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
     "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),  # the others tell addresses in memory
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skvae",),
     "reference_url": {"skvae": None},  # links to this site; to others none are made

@@ -1,12 +1,13 @@
-"""Open every page of the site in Chromium, wide and narrow, and say what is wrong.
+"""Open every page of the built site in Chromium, and say what is wrong with it.
 
     make docs
     python docs/_tools/look.py --pictures some/folder
 
-Wrong are: a page wider than the window, pictures that do not load, errors on the
-console or in scripts, files that are not there, and anything asked of another host.
-Needs the Python package playwright; a Chromium is looked for on the path, and else the
-one of playwright is taken. `tests/docs/test_browser.py` does the same.
+In a wide window and a narrow one. Wrong are: what is wider than the window, pictures
+that do not load, errors on the console or in scripts, files that are not there, and
+anything asked of another host. Needs the Python package playwright; a Chromium is
+looked for on the path, and else the one of playwright is taken.
+`tests/docs/test_browser.py` does the same.
 """
 
 import argparse
