@@ -158,7 +158,7 @@ def inverse_cholesky(factors, *, b, regularization):
         raise ValueError(
             f"The factors of a row without interactions are not determined: b Y'Y + "
             f"lambda I is singular with b={b} and lambda={regularization}; pass a "
-            "greater lambda."
+            "lower b or a greater lambda."
         )
     eye = torch.eye(len(lower), dtype=lower.dtype)
     inverse = torch.linalg.solve_triangular(lower, eye, upper=False)

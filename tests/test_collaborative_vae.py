@@ -569,6 +569,8 @@ def test_bernoulli_content_above_one_is_refused(data):
         ({"lambda_u": 0}, "lambda_u"),
         ({"lambda_v": 0}, "lambda_v"),
         ({"a": 0.1, "b": 0.5}, "a=0.1 is less than b=0.5"),
+        ({"a": 1e300}, "a=1e.300 is beyond the range of float32 .* pass a lower a"),
+        ({"a": 3.0, "lambda_u": 1e39}, "lambda_u=1e.39 is beyond .* a lower lambda_u"),
         ({"likelihood": "poisson"}, "likelihood"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes"),
         ({"scoring": "accuracy"}, "accuracy"),

@@ -195,4 +195,6 @@ def test_noise_variance_has_a_floor():
     likelihood = Gaussian(3)
     with torch.no_grad():
         likelihood.log_noise.fill_(-1e4)
-    torch.testing.assert_close(likelihood.noise_variances(), torch.tensor([1e-6]))
+    torch.testing.assert_close(
+        likelihood.noise_variances(), torch.tensor([1e-6], dtype=torch.float64)
+    )
