@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from skvae.datasets import fetch_citeulike, fetch_movielens
 from skvae.datasets import _citeulike as citeulike
 from skvae.datasets import _movielens as movielens
+from skvae.datasets import fetch_citeulike, fetch_movielens
 from skvae.datasets._fetch import cached_file
 
 CONTENT = bytes(range(256)) * 1000

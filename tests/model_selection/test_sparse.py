@@ -12,7 +12,7 @@ INTEGERS = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)]
 
 
 def stored_twice(value, dtype, kind=csr_array):
-    """A row that stores the value twice in column 2, out of order, and 1 in column 0."""
+    """Store the value twice in column 2 of a row, out of order, and 1 in column 0."""
     data = np.array([value, value, 1], dtype=dtype)
     return kind((data, np.array([2, 2, 0]), np.array([0, 3])), shape=(1, 4))
 
