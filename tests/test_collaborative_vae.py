@@ -557,6 +557,11 @@ def test_a_truth_that_repeats_the_input_is_refused_at_once(data, monkeypatch):
         model.fit(data.X, item_features=data.features, X_val=data.X, y_val=data.X)
 
 
+def test_truth_without_a_fold_in_is_refused(data):
+    with pytest.raises(ValueError, match="y_val was given without X_val"):
+        CollaborativeVAE(**SMALL).fit(data.X, y_val=data.X)
+
+
 def test_bernoulli_content_above_one_is_refused(data):
     model = CollaborativeVAE(**SMALL, likelihood="bernoulli")
     with pytest.raises(ValueError, match="goes up to .*MaxAbsScaler"):

@@ -111,22 +111,27 @@ def canonical_csr(X):
 def _sum_checked(X, summed):
     """Sum the duplicates of X in a dtype that holds them, or say that none does."""
     if X.dtype.kind in "iu":
-        # Exact to one part in 1e16: whether 64 bits are too few, it tells.
-        size = X.astype(np.float64)
-        size.sum_duplicates()
         wide = np.dtype(np.int64 if X.dtype.kind == "i" else np.uint64)
-        if np.abs(size.data).max() >= np.iinfo(wide).max:
+        # Exact to one part in 1e16: whether 64 bits are too few, it tells.
+        if np.abs(_summed_as(np.float64, X).data).max() >= np.iinfo(wide).max:
             raise ValueError(
                 f"entries that are stored more than once add up to more than {wide} "
                 "holds; scale them."
             )
-        summed = X.astype(wide)
-        summed.sum_duplicates()
+        summed = _summed_as(wide, X)
     elif not np.isfinite(summed.data).all():
         raise ValueError(
             f"entries that are stored more than once add up to infinity in {X.dtype}; "
             "scale them."
         )
+    return summed
+
+
+def _summed_as(dtype, X):
+    # astype of scipy 1.10 sums first, in the old dtype and in place.
+    data = X.data.astype(dtype)
+    summed = type(X)((data, X.indices, X.indptr), shape=X.shape, copy=True)
+    summed.sum_duplicates()
     return summed
 
 

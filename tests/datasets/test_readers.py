@@ -234,3 +234,10 @@ def test_ids_past_64_bits_are_refused(table):
         pytest.skip("this version of the table holds no such numbers")
     with pytest.raises(ValueError, match="ids of user are integers"):
         load_interactions(frame, user="who", item="what")
+
+
+def test_what_the_system_says_of_a_file_is_passed_on(tmp_path):
+    folder = tmp_path / "ratings.zip"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError, match="ratings.zip"):
+        load_interactions(folder, user="user", item="item")
