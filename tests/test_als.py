@@ -226,6 +226,22 @@ def test_confidences_far_apart_are_solved_in_double():
     np.testing.assert_allclose(solution, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_rows_that_hardly_anything_regularizes_are_solved_in_double():
+    rng = np.random.default_rng(6)
+    X = (rng.random((5, 40)) < 0.5) * 1.0
+    problem = {
+        "X": sp.csr_array(X),
+        "factors": rng.normal(size=(40, 4)).astype(np.float32),
+        "prior": None,
+        "a": 1.0,
+        "b": 0.0,
+        "regularization": 1e-9,
+    }
+    solution = half_step(sparse_rows(X), **as_tensors(problem, torch.float32))
+    expected = normal_equations(**problem)
+    np.testing.assert_allclose(solution, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_confidences_too_far_apart_are_named():
     X = sp.csr_array(np.full((2, 3), 1e38))
     with pytest.raises(ValueError, match="scale X"):

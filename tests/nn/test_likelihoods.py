@@ -89,6 +89,16 @@ def test_nll_is_the_same_in_training(rows, logits, label_smoothing):
     )
 
 
+def test_outside_training_nll_of_a_row_does_not_depend_on_its_company(rows, logits):
+    rows, logits = rows.with_values(rows.values.float()), logits.float()
+    extreme = logits.clone()
+    extreme[5] = torch.tensor([200.0, -200.0] * 4)  # probabilities that underflow
+    alone = Multinomial().nll(logits, rows)
+    in_company = Multinomial().nll(extreme, rows)
+    assert torch.equal(in_company[:5], alone[:5])
+    assert in_company[5] != alone[5]
+
+
 def test_weights_count_as_repeated_interactions(rows, logits):
     # Twice the counts are twice the loss, as for a user who did everything twice.
     twice = rows.with_values(2 * rows.values)
@@ -237,6 +247,15 @@ def test_gaussian_of_constant_columns_is_finite():
     likelihood.start_from(np.array([0.0, 1e6, 2.0]), np.array([0.0, 0.0, 1e-90]))
     x = torch.tensor([[0.0, 1e6, 2.0]])
     assert torch.isfinite(likelihood.log_prob(torch.zeros(1, 3), x)).all()
+
+
+@pytest.mark.parametrize("noise_variance", ["shared", "feature"])
+def test_noise_starts_at_a_part_of_the_variance(noise_variance):
+    start = Gaussian(3, noise_variance).noise_variances()
+    # The floor adds one part in a million.
+    torch.testing.assert_close(
+        start, torch.full_like(start, np.exp(-1) + 1e-6), rtol=1e-6, atol=0
+    )
 
 
 def test_noise_variance_has_a_floor():
