@@ -5,8 +5,9 @@ OLDEST := .venv-oldest
 RUN := $(VENV)/bin/python
 DATA ?=
 DEMO_ARGS ?=
+MUTANTS ?=
 
-.PHONY: demo test test-all test-oldest lint docs
+.PHONY: demo test test-all test-oldest coverage mutation audit lint docs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV). The first time takes minutes."
@@ -41,6 +42,25 @@ test-all: $(VENV)/.installed
 ## The same suite on the oldest supported versions
 test-oldest: $(OLDEST)/.installed
 	SCIPY_ARRAY_API=1 $(OLDEST)/bin/python -m pytest -m "not slow"
+
+## Lines and branches that the suite runs; fails under 95 % (pyproject.toml)
+coverage: $(VENV)/.installed
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest -m "not slow" --cov --cov-report=term-missing:skip-covered
+
+## Whether the tests notice changes of the mathematics; MUTANTS=skvae.metrics* for some
+mutation: $(VENV)/.tools
+	rm -rf mutants
+	OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run $(if $(MUTANTS),"$(MUTANTS)")
+	$(VENV)/bin/mutmut results
+
+## Known vulnerabilities of all that is installed here, by the database of PyPI
+audit: $(VENV)/.tools
+	$(RUN) -m pip freeze --exclude-editable | sed 's/+.*//' > $(VENV)/audited.txt
+	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip -r $(VENV)/audited.txt
+
+$(VENV)/.tools: $(VENV)/.installed
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,benchmarks,tools]"
+	touch $@
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -119,9 +119,7 @@ def objective(
     U, V = row_factors, column_factors
     # What is not met costs b (u.v)^2: over all pairs, the product of two Gram matrices.
     squares = b * float(torch.sum((U.T @ U).double() * (V.T @ V).double()))
-    row_index = torch.repeat_interleave(
-        torch.arange(U.shape[0], device=U.device), rows.indptr.diff().long()
-    )
+    row_index = torch.repeat_interleave(rows.indptr.diff().long())
     size = max(1, BLOCK_SIZE // U.shape[1])
     for start in range(0, row_index.shape[0], size):
         part = slice(start, start + size)
@@ -158,7 +156,7 @@ def inverse_cholesky(factors, *, b, regularization):
         raise ValueError(
             f"The factors of a row without interactions are not determined: b Y'Y + "
             f"lambda I is singular with b={b} and lambda={regularization}; pass a "
-            "greater lambda."
+            "lower b or a greater lambda."
         )
     eye = torch.eye(len(lower), dtype=lower.dtype)
     inverse = torch.linalg.solve_triangular(lower, eye, upper=False)

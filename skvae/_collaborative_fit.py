@@ -41,6 +41,7 @@ from skvae._training import (
     train,
 )
 from skvae._validation import (
+    FLOAT32_MAX,
     check_callbacks,
     check_float32_range,
     check_layer_sizes,
@@ -112,6 +113,14 @@ class CollaborativeFit(
         check_positive_int("n_components", self.n_components)
         check_layer_sizes(self.hidden_layer_sizes)
         check_callbacks(self.callbacks)
+        for name in WEIGHTS:
+            weight = getattr(self, name)
+            if weight > float(FLOAT32_MAX):
+                raise ValueError(
+                    f"{name}={weight} is beyond the range of float32 "
+                    f"({FLOAT32_MAX:.3g}) in which factors are computed; pass a lower "
+                    f"{name}."
+                )
         if self.a < self.b:
             raise ValueError(
                 f"a={self.a} is less than b={self.b}: what a user met would count less "

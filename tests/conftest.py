@@ -7,6 +7,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from hypothesis import Phase, settings
+
+# Mutation testing asks whether a test fails, always on the same cases: no shrinking.
+settings.register_profile(
+    "mutation",
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 
 # The tests' tensors are tiny: more threads would only wait for one another.
 torch.set_num_threads(1)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skvae import _als
 from skvae._als import half_step, objective, shrinkage
 from skvae._training import RowBatches
 
@@ -159,6 +160,22 @@ def test_objective_without_prior_is_that_of_plain_factorization():
     np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("block_size", [1, 12, 50])
+def test_the_size_of_blocks_changes_nothing(monkeypatch, block_size):
+    rng = np.random.default_rng(5)
+    X = sp.csr_array(sp.random(20, 15, 0.4, random_state=0))
+    U, V = (torch.from_numpy(rng.normal(size=(n, 3))) for n in (20, 15))
+    weights = {"a": 3.0, "b": 0.5, "lambda_rows": 0.1, "lambda_columns": 0.2}
+    arguments = {"a": 3.0, "b": 0.5, "regularization": 2.0}
+    prior = torch.from_numpy(rng.normal(size=(20, 3)))
+    whole = objective(in_double(X), U, V, **weights)
+    solution = half_step(in_double(X), V, **arguments, prior=prior)
+    monkeypatch.setattr(_als, "BLOCK_SIZE", block_size)
+    np.testing.assert_allclose(objective(in_double(X), U, V, **weights), whole)
+    again = half_step(in_double(X), V, **arguments, prior=prior)
+    torch.testing.assert_close(again, solution)
+
+
 def test_shrinkage_is_what_a_row_without_entries_gets():
     rng = np.random.default_rng(2)
     factors, prior = (torch.from_numpy(rng.normal(size=(n, 4))) for n in (20, 3))
@@ -207,6 +224,22 @@ def test_confidences_far_apart_are_solved_in_double():
     solution = half_step(sparse_rows(X), **as_tensors(problem, torch.float32))
     expected = normal_equations(**problem)
     np.testing.assert_allclose(solution, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_hardly_anything_regularizes_are_solved_in_double():
+    rng = np.random.default_rng(6)
+    X = (rng.random((5, 40)) < 0.5) * 1.0
+    problem = {
+        "X": sp.csr_array(X),
+        "factors": rng.normal(size=(40, 4)).astype(np.float32),
+        "prior": None,
+        "a": 1.0,
+        "b": 0.0,
+        "regularization": 1e-9,
+    }
+    solution = half_step(sparse_rows(X), **as_tensors(problem, torch.float32))
+    expected = normal_equations(**problem)
+    np.testing.assert_allclose(solution, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_confidences_too_far_apart_are_named():

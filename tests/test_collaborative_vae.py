@@ -557,6 +557,11 @@ def test_a_truth_that_repeats_the_input_is_refused_at_once(data, monkeypatch):
         model.fit(data.X, item_features=data.features, X_val=data.X, y_val=data.X)
 
 
+def test_truth_without_a_fold_in_is_refused(data):
+    with pytest.raises(ValueError, match="y_val was given without X_val"):
+        CollaborativeVAE(**SMALL).fit(data.X, y_val=data.X)
+
+
 def test_bernoulli_content_above_one_is_refused(data):
     model = CollaborativeVAE(**SMALL, likelihood="bernoulli")
     with pytest.raises(ValueError, match="goes up to .*MaxAbsScaler"):
@@ -569,6 +574,8 @@ def test_bernoulli_content_above_one_is_refused(data):
         ({"lambda_u": 0}, "lambda_u"),
         ({"lambda_v": 0}, "lambda_v"),
         ({"a": 0.1, "b": 0.5}, "a=0.1 is less than b=0.5"),
+        ({"a": 1e300}, "a=1e.300 is beyond the range of float32 .* pass a lower a"),
+        ({"a": 3.0, "lambda_u": 1e39}, "lambda_u=1e.39 is beyond .* a lower lambda_u"),
         ({"likelihood": "poisson"}, "likelihood"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes"),
         ({"scoring": "accuracy"}, "accuracy"),

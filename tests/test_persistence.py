@@ -455,6 +455,36 @@ def test_what_could_not_be_loaded_is_not_saved(path):
     assert not path.exists()
 
 
+class WithMemory(nn.Linear):
+    """A network whose state holds more than tensors."""
+
+    def get_extra_state(self):
+        return {"calls": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class OfComplexNumbers(nn.Linear):
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        self.register_buffer("phase", torch.ones(2, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (WithMemory, "_extra_state of a network of your own is no tensor but dict"),
+        (OfComplexNumbers, "phase is a tensor of torch.complex64 and torch.strided"),
+    ],
+)
+def test_networks_that_model_files_do_not_hold_are_refused(network, message, path):
+    model = VAETransformer(3, **SMALL, encoder=network).fit(REAL)
+    with pytest.raises(ValueError, match=message):
+        save_model(model, path, omit=["encoder"])
+    assert not path.exists()
+
+
 def test_parameters_of_later_training_may_have_changed(path):
     model = MODELS["mult"]().set_params(max_iter=7, learning_rate_init=0.1)
     save_model(model, path)

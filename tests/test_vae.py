@@ -435,6 +435,23 @@ def test_linear_autoencoder_spans_the_principal_subspace():
     assert best < error < 1.05 * best
 
 
+@pytest.mark.parametrize("noise_variance", ["shared", "feature"])
+def test_noise_variance_may_be_past_float32(noise_variance):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    scales, found = (1.0, 2.0**70), []
+    for scale in scales:
+        model = VAETransformer(
+            1,
+            hidden_layer_sizes=(4,),
+            noise_variance=noise_variance,
+            max_iter=3,
+            random_state=0,
+        )
+        found.append(model.fit(scale * X).noise_variance_)
+    # A power of two changes no bit of what the network meets.
+    np.testing.assert_allclose(found[1], np.multiply(found[0], 2.0**140), rtol=1e-5)
+
+
 def test_noise_variance_exists_for_the_gaussian_alone(counts):
     fixed = VAETransformer(**SMALL, noise_variance=0.3).fit(counts)
     assert fixed.noise_variance_ == pytest.approx(0.3)

@@ -29,13 +29,22 @@ def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
     download_if_missing : bool
         Whether to download, or to raise OSError, when the file is not there.
     sha256 : str, default=None
-        Checksum which a download must have; None checks nothing.
+        Checksum which a download must have; None checks nothing but its length, where
+        the server tells that.
 
     Returns
     -------
     path : Path
-        The local file.
+        The local file. It is there whole or not at all: a download gets this name when
+        it is complete and its checksum right.
+
+    Raises
+    ------
+    OSError
+        If the file is missing and is not to be downloaded, or cannot be.
     """
+    from http.client import HTTPException
+
     from sklearn.datasets import fetch_file
 
     path = data_folder(data_home, folder) / url.rpartition("/")[2]
@@ -51,7 +60,7 @@ def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
         return Path(
             fetch_file(url, folder=path.parent, local_filename=path.name, sha256=sha256)
         )
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise OSError(
             f"{url} could not be downloaded ({error}); download it by other means to "
             f"{path} and call again."

@@ -86,12 +86,13 @@ def canonical_csr(X):
     Returns
     -------
     interactions : csr_matrix or csr_array of shape (n_users, n_items)
-        A csr_matrix for a sparse matrix, else a csr_array. Duplicates are summed.
+        A csr_matrix for a sparse matrix, else a csr_array. Duplicates are summed,
+        where there are any as integers of 64 bits, so that uint8 does not wrap.
 
     Raises
     ------
     ValueError
-        If duplicates add up to infinity.
+        If duplicates add up to infinity, or past the integers of 64 bits.
     """
     if not issparse(X):
         if X.dtype == np.float16:  # which scipy's matrices do not have
@@ -101,13 +102,37 @@ def canonical_csr(X):
         return X
     interactions = X.copy()
     interactions.sum_duplicates()
-    if interactions.nnz < X.nnz and not np.isfinite(interactions.data).all():
+    if interactions.nnz < X.nnz:
+        interactions = _sum_checked(X, interactions)
+    interactions.eliminate_zeros()
+    return interactions
+
+
+def _sum_checked(X, summed):
+    """Sum the duplicates of X in a dtype that holds them, or say that none does."""
+    if X.dtype.kind in "iu":
+        wide = np.dtype(np.int64 if X.dtype.kind == "i" else np.uint64)
+        # Exact to one part in 1e16: whether 64 bits are too few, it tells.
+        if np.abs(_summed_as(np.float64, X).data).max() >= np.iinfo(wide).max:
+            raise ValueError(
+                f"entries that are stored more than once add up to more than {wide} "
+                "holds; scale them."
+            )
+        summed = _summed_as(wide, X)
+    elif not np.isfinite(summed.data).all():
         raise ValueError(
             f"entries that are stored more than once add up to infinity in {X.dtype}; "
             "scale them."
         )
-    interactions.eliminate_zeros()
-    return interactions
+    return summed
+
+
+def _summed_as(dtype, X):
+    # astype of scipy 1.10 sums first, in the old dtype and in place.
+    data = X.data.astype(dtype)
+    summed = type(X)((data, X.indices, X.indptr), shape=X.shape, copy=True)
+    summed.sum_duplicates()
+    return summed
 
 
 def entry_rows(interactions):

@@ -101,6 +101,6 @@ def _lower_bound(scores, k):
         # numpy selects with vector instructions, several times as fast as torch.
         kth = maxima.shape[1] - k
         least = torch.from_numpy(np.partition(maxima.numpy(), kth, axis=1)[:, [kth]])
-    else:
+    else:  # pragma: no cover - CUDA
         least = torch.topk(maxima, k, dim=1).values[:, -1:]
     return least.clamp(min=torch.finfo(least.dtype).min)

@@ -211,8 +211,11 @@ class Gaussian(nn.Module):
         return torch.logaddexp(log_noise, floor)
 
     def noise_variances(self):
-        """Noise variance in the squared units of X: shape (1,) or (n_features,)."""
-        return self.log_variance().exp() * self.scale.square()
+        """Noise variance in the squared units of X: (1,) or (n_features,), float64.
+
+        The square of a scale that float32 holds may be past it.
+        """
+        return self.log_variance().double().exp() * self.scale.double().square()
 
     def nll(self, outputs, rows):
         """Negative log-likelihood of each row: shape (n_rows,)."""

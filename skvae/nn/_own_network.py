@@ -25,7 +25,7 @@ def default_generators_seeded(seed, device):
     forked = torch.random.fork_rng(devices=[device] if on_gpu else [])
     with _DEFAULT_GENERATORS, forked:
         torch.default_generator.manual_seed(seed)
-        if on_gpu:
+        if on_gpu:  # pragma: no cover - CUDA
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield

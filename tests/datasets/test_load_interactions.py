@@ -338,3 +338,11 @@ def test_ratings_that_add_up_past_float32_are_refused():
         load_interactions(
             table, user="user", item="item", rating="rating", values="count"
         )
+
+
+def test_truths_are_times_in_their_order():
+    """False before True: the later rating of a pair stays."""
+    rows = {"u": [1, 1], "i": [2, 2], "r": [5.0, 3.0], "t": [True, False]}
+    dataset = load_interactions(rows, **COLUMNS, values="rating")
+    assert dataset.matrix.toarray().tolist() == [[5.0]]
+    assert dataset.timestamps.toarray().tolist() == [[1]]

@@ -1,4 +1,5 @@
 import bz2
+import errno
 import gzip
 import importlib.util
 import lzma
@@ -234,3 +235,14 @@ def test_ids_past_64_bits_are_refused(table):
         pytest.skip("this version of the table holds no such numbers")
     with pytest.raises(ValueError, match="ids of user are integers"):
         load_interactions(frame, user="who", item="what")
+
+
+def test_what_the_system_says_of_a_file_is_passed_on(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = tmp_path / "ratings.zip"
+    path.write_bytes(b"")
+    monkeypatch.setattr("skvae.datasets._readers.zipfile.ZipFile", denied)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        load_interactions(path, user="user", item="item")

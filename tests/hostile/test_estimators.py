@@ -110,13 +110,14 @@ def test_fit_on_any_rows(name, method, again, rows):
         check_floats(sample, (2, rows.shape[1]), name="sample")
 
 
-@cases(
+INFERENCE = (
     st.sampled_from(BY_NAME),
     st.sampled_from([*OF_ROWS, "predict", "recommend", "score"]),
     hostile.anything(),
-    quick=100,
-    slow=800,
 )
+
+
+@cases(*INFERENCE, quick=100, slow=800)
 def test_inference_on_any_rows(name, method, rows):
     estimator = fitted(name)
     assume(hasattr(estimator, method))
@@ -126,13 +127,7 @@ def test_inference_on_any_rows(name, method, rows):
         check_result(method, result, rows.n_rows(), estimator)
 
 
-@cases(
-    st.sampled_from(BY_NAME),
-    st.sampled_from([*OF_ROWS, "predict", "recommend", "score"]),
-    hostile.anything(),
-    quick=8,
-    slow=60,
-)
+@cases(*INFERENCE, quick=8, slow=60)
 def test_unfitted_refuses_any_rows(name, method, rows):
     estimator = make(name)
     assume(hasattr(estimator, method))

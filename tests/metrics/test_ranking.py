@@ -326,7 +326,35 @@ def test_what_is_not_a_ranking(metric, keywords, message):
         metric(Y_TRUE, **{"k": 4, **keywords})
 
 
+@each_metric
+def test_the_list_is_of_ten_items_unless_told(metric):
+    y_true, y_score, _ = random_case(7, n_items=30)
+    expected = metric(y_true, y_score=y_score, k=10, per_user=True)
+    found = metric(y_true, y_score=y_score, per_user=True)
+    np.testing.assert_array_equal(found, expected)
+    eleven = metric(y_true, y_score=y_score, k=11, per_user=True)
+    nine = metric(y_true, y_score=y_score, k=9, per_user=True)
+    if metric not in (reciprocal_rank_at_k, hit_rate_at_k):
+        assert not np.array_equal(expected, eleven, equal_nan=True)
+        assert not np.array_equal(expected, nine, equal_nan=True)
+
+
+def test_coverage_is_of_ten_items_unless_told():
+    assert coverage_at_k(y_score=[np.arange(20)]) == 10 / 20
+
+
+@pytest.mark.parametrize("name", ["y_rank", "y_score"])
+def test_rankings_that_are_no_arrays_are_named(name):
+    ragged = {name: [[0, 1], [2]], "k": 1}
+    with pytest.raises(ValueError, match=f"^{name} is a list that cannot be used"):
+        coverage_at_k(**ragged, n_items=3)
+    with pytest.raises(ValueError, match=f"^{name} is a list that cannot be used"):
+        recall_at_k(np.eye(2, 3), **ragged)
+
+
 def test_what_coverage_does_not_take():
+    with pytest.raises(ValueError, match="^k=0: pass an integer"):
+        coverage_at_k(y_rank=Y_RANK, k=0, n_items=6)
     with pytest.raises(ValueError, match="exactly one"):
         coverage_at_k(k=2)
     with pytest.raises(ValueError, match="pass n_items too"):

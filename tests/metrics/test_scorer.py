@@ -385,6 +385,18 @@ class TestInScikitLearn:
         assert display.ax_.get_ylabel() == "Ndcg@10"  # by scikit-learn's own rule
 
 
+def test_a_scorer_is_of_ndcg_at_100_with_a_fifth_held_out_unless_told(X):
+    assert repr(make_ranking_scorer()) == (
+        "make_ranking_scorer('ndcg@100', held_out=0.2, random_state=0, "
+        "exclude_seen=True)"
+    )
+    popularity = make_popularity().fit(X)
+    fold_in, held_out = hold_out_interactions(X, 0.2, random_state=0)
+    expected = ranking_scores(popularity, fold_in, held_out, "ndcg@100")
+    assert make_ranking_scorer()(popularity, X) == expected
+    assert ranking_scores(popularity, fold_in, held_out) == expected
+
+
 def test_ranking_scores_for_early_stopping(X):
     popularity = make_popularity().fit(X)
     fold_in, held_out = hold_out_interactions(X, random_state=0)

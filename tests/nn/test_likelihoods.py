@@ -89,6 +89,16 @@ def test_nll_is_the_same_in_training(rows, logits, label_smoothing):
     )
 
 
+def test_outside_training_nll_of_a_row_does_not_depend_on_its_company(rows, logits):
+    rows, logits = rows.with_values(rows.values.float()), logits.float()
+    extreme = logits.clone()
+    extreme[5] = torch.tensor([200.0, -200.0] * 4)  # probabilities that underflow
+    alone = Multinomial().nll(logits, rows)
+    in_company = Multinomial().nll(extreme, rows)
+    assert torch.equal(in_company[:5], alone[:5])
+    assert in_company[5] != alone[5]
+
+
 def test_weights_count_as_repeated_interactions(rows, logits):
     # Twice the counts are twice the loss, as for a user who did everything twice.
     twice = rows.with_values(2 * rows.values)
@@ -151,9 +161,9 @@ def within_range(likelihood, rows):
 def test_log_prob_of_features_is_that_of_torch(rows, logits, likelihood, dense):
     rows = within_range(likelihood, rows)
     expected = torch_counterpart(likelihood, logits).log_prob(rows.dense).sum(dim=1)
-    found = likelihood.log_prob(logits, rows.dense if dense else rows)
-    torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(likelihood.nll(logits, rows), -expected)
+    found_in = rows.dense if dense else rows
+    torch.testing.assert_close(likelihood.log_prob(logits, found_in), expected)
+    torch.testing.assert_close(likelihood.nll(logits, found_in), -expected)
 
 
 @pytest.mark.parametrize("likelihood", INDEPENDENT)
@@ -167,6 +177,54 @@ def test_samples_have_mean_and_variance_of_torch(logits, likelihood):
     torch.testing.assert_close(
         draws.var(dim=0), expected.variance[0], rtol=0.1, atol=0.01
     )
+
+
+@pytest.mark.parametrize("likelihood", [*INDEPENDENT, Multinomial()])
+def test_draws_are_those_of_the_generator(logits, likelihood):
+    totals = (torch.arange(6),) if isinstance(likelihood, Multinomial) else ()
+    draws = []
+    for global_seed in (0, 1):
+        torch.manual_seed(global_seed)
+        generator = torch.Generator().manual_seed(3)
+        draws.append(likelihood.sample(logits, *totals, generator))
+    torch.testing.assert_close(draws[0], draws[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_encoder_of_counts_sees_their_logarithms(rows, dense):
+    prepared = Poisson().prepare(rows.dense if dense else rows)
+    found = prepared if dense else prepared.dense
+    torch.testing.assert_close(found, (1 + rows.dense).log())
+
+
+def test_rows_far_from_all_that_was_seen_are_cut():
+    likelihood = Gaussian(3, "feature")
+    likelihood.start_from(np.array([5.0, 0.0, 0.0]), np.array([4.0, 1.0, 1e-8]))
+    x = torch.tensor([[7.0, 3e38, 1e3], [1.0, -3e38, -1e3]])
+    expected = torch.tensor([[1.0, 1e9, 1e7], [-2.0, -1e9, -1e7]])
+    torch.testing.assert_close(likelihood.prepare(x), expected)
+    assert torch.isfinite(likelihood.log_prob(torch.zeros(2, 3), x)).all()
+
+
+def test_means_past_float32_are_cut_at_its_range():
+    likelihood = Gaussian(1)
+    likelihood.start_from(np.array([0.0]), np.array([1e70]))
+    largest = torch.finfo(torch.float32).max
+    found = likelihood.mean(torch.tensor([[1e4], [-1e4], [1.0]]))
+    torch.testing.assert_close(found, torch.tensor([[largest], [-largest], [1e35]]))
+
+
+def test_rates_past_float32_are_cut():
+    log_rates = torch.tensor([[100.0, 1.0]])
+    torch.testing.assert_close(Poisson().mean(log_rates), log_rates.clamp(max=60).exp())
+    x = torch.tensor([[2.0, 3.0]])
+    expected = distributions.Poisson(log_rates.clamp(max=60).exp()).log_prob(x)
+    torch.testing.assert_close(Poisson().log_prob(log_rates, x), expected.sum(dim=1))
+
+
+def test_first_bias_of_counts_is_around_zero():
+    bias = Multinomial().first_bias(np.array([0.1, 0.5, 0.7]))
+    assert np.exp(bias).mean() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Poisson(), Multinomial()])
@@ -191,8 +249,19 @@ def test_gaussian_of_constant_columns_is_finite():
     assert torch.isfinite(likelihood.log_prob(torch.zeros(1, 3), x)).all()
 
 
+@pytest.mark.parametrize("noise_variance", ["shared", "feature"])
+def test_noise_starts_at_a_part_of_the_variance(noise_variance):
+    start = Gaussian(3, noise_variance).noise_variances()
+    # The floor adds one part in a million.
+    torch.testing.assert_close(
+        start, torch.full_like(start, np.exp(-1) + 1e-6), rtol=1e-6, atol=0
+    )
+
+
 def test_noise_variance_has_a_floor():
     likelihood = Gaussian(3)
     with torch.no_grad():
         likelihood.log_noise.fill_(-1e4)
-    torch.testing.assert_close(likelihood.noise_variances(), torch.tensor([1e-6]))
+    torch.testing.assert_close(
+        likelihood.noise_variances(), torch.tensor([1e-6], dtype=torch.float64)
+    )

@@ -1,0 +1,179 @@
+"""The checks pass a recommender of a few lines and find each of its faults."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+
+from skvae.metrics import make_ranking_scorer
+from skvae.model_selection import top_items
+from skvae.utils import estimator_checks
+from skvae.utils.estimator_checks import check_recommender
+
+
+class CoOccurrence(BaseEstimator):
+    """Items that users of the same items have; in whole numbers, so exact."""
+
+    def fit(self, X, y=None):
+        X = sp.csr_array(X).toarray().astype(np.float64)
+        self.weights_ = X.T @ X
+        return self
+
+    def decision_function(self, X):
+        X = X.toarray() if sp.issparse(X) else np.asarray(X)
+        return X @ self.weights_ + np.diag(self.weights_) / 1024
+
+    def recommend(
+        self,
+        X,
+        n_items=10,
+        *,
+        exclude_seen=True,
+        candidates=None,
+        return_scores=False,
+    ):
+        return top_items(
+            _Scores(self),
+            X,
+            n_items,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
+
+    def predict(self, X):
+        return self.recommend(X, n_items=1)[:, 0]
+
+    def score(self, X, y=None):
+        return make_ranking_scorer("ndcg@100")(self, X, y)
+
+
+class _Scores:
+    """The scores of an estimator, for `top_items` not to ask what it recommends."""
+
+    def __init__(self, estimator):
+        self.decision_function = estimator.decision_function
+
+
+class RanksTheSeen(CoOccurrence):
+    def recommend(self, X, n_items=10, **options):
+        return super().recommend(X, n_items, **{**options, "exclude_seen": False})
+
+
+class GivesLessThanAsked(CoOccurrence):
+    def recommend(self, X, n_items=10, **options):
+        return super().recommend(X, min(max(n_items, 1), X.shape[1] - 1), **options)
+
+
+class DoesNotSayWhatWasAsked(CoOccurrence):
+    def recommend(self, X, n_items=10, **options):
+        try:
+            return super().recommend(X, n_items, **options)
+        except ValueError:
+            raise ValueError("too many items") from None
+
+
+class IgnoresCandidates(CoOccurrence):
+    def recommend(self, X, n_items=10, **options):
+        return super().recommend(X, n_items, **{**options, "candidates": None})
+
+
+class PredictsTheLast(CoOccurrence):
+    def predict(self, X):
+        return self.recommend(X, n_items=2)[:, 1]
+
+
+class Remembers(CoOccurrence):
+    def fit(self, X, y=None):
+        before = getattr(self, "weights_", 0)
+        super().fit(X)
+        self.weights_ = self.weights_ + before
+        return self
+
+
+class KnowsNobodyWithoutHistory(CoOccurrence):
+    def decision_function(self, X):
+        scores = super().decision_function(X)
+        scores[np.asarray(sp.csr_array(X).sum(axis=1)) == 0] = np.nan
+        return scores
+
+
+class DependsOnCompany(CoOccurrence):
+    def decision_function(self, X):
+        scores = super().decision_function(X)
+        return scores - scores.mean()
+
+
+class DependsOnOrder(CoOccurrence):
+    def decision_function(self, X):
+        scores = super().decision_function(X)
+        return scores + np.arange(len(scores))[:, None]
+
+
+class TakesAnyTruth(CoOccurrence):
+    def score(self, X, y=None):
+        try:
+            return super().score(X, y)
+        except ValueError:
+            return 0.0
+
+
+class ScoresInNumpy(CoOccurrence):
+    def score(self, X, y=None):
+        return np.float32(super().score(X, y))
+
+
+class RanksByPopularity(CoOccurrence):
+    def decision_function(self, X):
+        return np.tile(np.diag(self.weights_), (X.shape[0], 1))
+
+
+class SumsTheCallersDuplicates(CoOccurrence):
+    def recommend(self, X, n_items=10, **options):
+        if sp.issparse(X):
+            X.sum_duplicates()
+        return super().recommend(X, n_items, **options)
+
+
+class LosesScoresInAPickle(CoOccurrence):
+    def __getstate__(self):
+        return {"weights_": -self.weights_}
+
+
+class TellsFormatsApart(CoOccurrence):
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.weights_ *= 1 + (getattr(X, "format", None) == "csc")
+        return self
+
+
+FAULTS = {
+    RanksTheSeen: "recommend_excludes_seen",
+    GivesLessThanAsked: "more_items_than_exist_raise",
+    DoesNotSayWhatWasAsked: "more_items_than_exist_raise",
+    IgnoresCandidates: "candidates_restrict_the_ranking",
+    PredictsTheLast: "recommend_ranks_the_decision_function",
+    Remembers: "second_fit_starts_afresh",
+    KnowsNobodyWithoutHistory: "user_without_history",
+    DependsOnCompany: "users_alone_and_in_company",
+    DependsOnOrder: "order_of_users",
+    TakesAnyTruth: "score_takes_the_truth",
+    ScoresInNumpy: "score_takes_the_truth",
+    RanksByPopularity: "held_out_item_comes_first",
+    SumsTheCallersDuplicates: "stored_zeros_and_duplicates",
+    LosesScoresInAPickle: "pickle",
+    TellsFormatsApart: "input_formats_agree",
+}
+
+
+def test_a_recommender_of_a_few_lines_keeps_the_contract():
+    check_recommender(CoOccurrence())
+
+
+@pytest.mark.parametrize("faulty", FAULTS, ids=lambda class_: class_.__name__)
+def test_a_fault_is_found_by_its_check(faulty):
+    check = getattr(estimator_checks, f"check_{FAULTS[faulty]}")
+    with pytest.raises(AssertionError):
+        check(faulty.__name__, faulty())
+    with pytest.raises((AssertionError, ValueError)):
+        check_recommender(faulty())
