@@ -23,6 +23,8 @@ EVERY = RUNTIME + [Requirement(line) for lines in EXTRAS.values() for line in li
 
 # torch: one release is pinned for all of development; ruff runs in one environment.
 NOT_PINNED = {"torch", "ruff"}
+# What an oldest release calls for and later ones have taken away.
+HELD_BACK = {"pyparsing"}
 TESTED = [
     requirement
     for requirement in RUNTIME + [Requirement(x) for x in EXTRAS["test"]]
@@ -55,7 +57,8 @@ def test_the_lower_bound_is_what_the_oldest_environment_pins(requirement):
 
 
 def test_nothing_is_pinned_in_vain():
-    assert set(oldest()) <= {requirement.name for requirement in EVERY}
+    pinned = set(oldest()) - HELD_BACK
+    assert pinned <= {requirement.name for requirement in EVERY}
 
 
 @pytest.mark.parametrize("name", sorted({each.name for each in EVERY}))
