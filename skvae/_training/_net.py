@@ -146,7 +146,7 @@ class VAENet(NeuralNet):
             if looks_now and not math.isfinite(step["loss"]):
                 self._check_losses(torch.stack(losses)[:, 0])
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        losses = torch.stack(losses).double().cpu()
+        losses = torch.stack(losses).cpu().double()  # some devices lack float64
         self._check_losses(losses[:, 0])
         self.check_weights()
         means = torch.tensor(sizes, dtype=torch.float64) @ losses / sum(sizes)
