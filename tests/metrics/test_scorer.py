@@ -175,11 +175,14 @@ def test_sparse_truth_of_any_kind(X, kind):
 @pytest.mark.parametrize(
     "container",
     [
+        csr_array,
         np.asarray,
-        lambda X: pd.DataFrame(X, columns=[f"item{i}" for i in range(30)]),
+        lambda X: pd.DataFrame(
+            X, columns=[f"item{i}" for i in range(30)], index=np.arange(80) + 100
+        ),
         lambda X: pl.DataFrame(X, schema=[f"item{i}" for i in range(30)]),
     ],
-    ids=["array", "pandas", "polars"],
+    ids=["sparse", "array", "pandas", "polars"],
 )
 def test_an_estimator_is_shown_the_container_it_was_fitted_on(X, container):
     shown = []
@@ -199,6 +202,8 @@ def test_an_estimator_is_shown_the_container_it_was_fitted_on(X, container):
     assert all(type(chunk) is type(given_X) for chunk in shown)
     if hasattr(given_X, "columns"):
         assert list(shown[0].columns) == list(given_X.columns)
+    if hasattr(given_X, "index"):
+        assert list(shown[0].index) == list(given_X.index)
     _, later = hold_out_interactions(X, random_state=0)
     with pytest.raises(ValueError, match="in X as well"):
         scorer(watched, given_X, later)
@@ -395,6 +400,15 @@ def test_a_scorer_is_of_ndcg_at_100_with_a_fifth_held_out_unless_told(X):
     expected = ranking_scores(popularity, fold_in, held_out, "ndcg@100")
     assert make_ranking_scorer()(popularity, X) == expected
     assert ranking_scores(popularity, fold_in, held_out) == expected
+
+
+def test_what_cannot_be_scored_is_named(X):
+    popularity = make_popularity().fit(X)
+    with pytest.raises(ValueError, match=r"\by contains NaN"):
+        make_ranking_scorer()(popularity, X, csr_array(np.full(X.shape, np.nan)))
+    _, held_out = hold_out_interactions(X, random_state=0)
+    with pytest.raises(ValueError, match="^X is a list that cannot be used"):
+        ranking_scores(popularity, [[1.0], [1.0, 2.0]], held_out)
 
 
 def test_ranking_scores_for_early_stopping(X):
