@@ -150,7 +150,7 @@ class RankingScorer:
     def __call__(self, estimator, X, y=None):
         """Score the estimator on the users of X."""
         with errors_naming("y", y):
-            n_dimensions = 0 if y is None else getattr(y, "ndim", None) or np.ndim(y)
+            n_dimensions = np.ndim(y)
         if issparse(y) and n_dimensions == 2:
             with errors_naming("X", X):
                 shape = np.shape(X)

@@ -384,6 +384,7 @@ def test_truth_has_to_be_finite():
         ndcg_at_k([[np.nan, 1.0]], y_rank=[[0]], k=1)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("gains", "value"), [("exponential", 2000), ("linear", 1e308)])
 def test_gains_past_all_bounds_are_refused(gains, value):
     y_true = np.full((1, 3), float(value))

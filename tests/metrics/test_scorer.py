@@ -406,9 +406,25 @@ def test_what_cannot_be_scored_is_named(X):
     popularity = make_popularity().fit(X)
     with pytest.raises(ValueError, match=r"\by contains NaN"):
         make_ranking_scorer()(popularity, X, csr_array(np.full(X.shape, np.nan)))
+    with pytest.raises(ValueError, match="^y is a list that cannot be used"):
+        make_ranking_scorer()(popularity, X, [[1.0], [1.0, 2.0]])
     _, held_out = hold_out_interactions(X, random_state=0)
-    with pytest.raises(ValueError, match="^X is a list that cannot be used"):
-        ranking_scores(popularity, [[1.0], [1.0, 2.0]], held_out)
+    for score in (make_ranking_scorer(), ranking_scores):
+        with pytest.raises(ValueError, match="^X is a list that cannot be used"):
+            score(popularity, [[1.0], [1.0, 2.0]], held_out)
+
+
+def test_recall_of_a_list_shorter_than_the_truth(X):
+    popularity = make_popularity().fit(X)
+    fold_in, held_out = hold_out_interactions(X, 0.8, random_state=0)
+    items = top_items(popularity, fold_in, 2)
+    names = {"min_k": "recall@2", "relevant": "recall_relevant@2"}
+    scores = make_ranking_scorer(list(names.values()), held_out=0.8)(popularity, X)
+    for denominator, name in names.items():
+        assert scores[name] == skvae_metrics.recall_at_k(
+            held_out, y_rank=items, k=2, denominator=denominator
+        )
+    assert scores["recall@2"] > scores["recall_relevant@2"]
 
 
 def test_ranking_scores_for_early_stopping(X):
