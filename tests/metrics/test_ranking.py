@@ -284,6 +284,12 @@ def test_threshold_of_relevance(metric):
     )
 
 
+def test_a_value_at_the_threshold_is_not_relevant():
+    y_true, y_rank = [[2.0, 3.0]], [[0, 1]]
+    options = {"y_rank": y_rank, "k": 2, "relevance_threshold": 2}
+    assert precision_at_k(y_true, **options) == 1 / 2
+
+
 def test_negative_values_are_not_relevant():
     assert np.isnan(hit_rate_at_k([[-1.0, 0.0]], y_rank=[[0]], k=1))
 
