@@ -68,5 +68,5 @@ lint: $(VENV)/.installed
 
 ## The documentation, in docs/_build/html; a warning fails it
 docs: $(VENV)/.installed-docs
-	$(RUN) -m sphinx -W --keep-going -q docs docs/_build/html
+	OMP_NUM_THREADS=1 $(RUN) -m sphinx -W --keep-going -q docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
