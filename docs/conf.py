@@ -1,11 +1,6 @@
 """The documentation's settings for Sphinx; `make docs` builds it, without a network."""
 
-import sys
-from pathlib import Path
-
 from docutils import nodes
-
-sys.path.insert(0, str(Path(__file__).parent / "_tools"))
 
 import skvae
 
@@ -20,11 +15,11 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
-    "api_page",
-    "mathml",
-    "sklearn_links",
+    "docs.tools.api_page",
+    "docs.tools.mathml",
+    "docs.tools.sklearn_links",
 ]
-exclude_patterns = ["_build", "_tools", "_templates", "examples", "images"]
+exclude_patterns = ["_build", "tools", "_templates", "examples", "images"]
 templates_path = ["_templates"]
 suppress_warnings = [
     "config.cache",  # the gallery's settings hold an object

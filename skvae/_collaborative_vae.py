@@ -1,85 +1,125 @@
-"""Collaborative VAE for items with content (Li & She 2017)."""
+"""Collaborative VAE for recommendation with item content (Li & She 2017)."""
 
+import copy
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+import torch
 from sklearn.base import _fit_context
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, check_memory
 
-from skvae._collaborative_fit import CollaborativeFit
-from skvae._training import draw_seed
-from skvae._validation import check_codes, restored_on_error
+from skvae._base._module import ModuleEstimator, restored_on_error
+from skvae._base._recommender import RecommenderMixin
+from skvae._base._saved_attributes import array, curve
+from skvae._collaborative._content import (
+    ContentSettings,
+    PretrainingInterrupted,
+    blank_content,
+    pretrained_content,
+)
+from skvae._collaborative._factor_model import FactorModel
+from skvae._collaborative._rounds import Validation, fit_rounds
+from skvae._nn import LIKELIHOODS
+from skvae._training import draw_seed, resolve_device
 from skvae.metrics._scorer import parse_metrics
+from skvae.model_selection import hold_out_interactions
+from skvae.utils._sparse import canonical_csr
+from skvae.utils._top_k import gather_scores, rank_batches
+from skvae.utils._validation import (
+    FLOAT32_MAX,
+    check_codes,
+    check_float32_range,
+    errors_naming,
+)
+
+# Parameters that a fitted model keeps, whatever is set on the estimator later.
+WEIGHTS = ("a", "b", "lambda_u", "lambda_v", "lambda_r")
+SHOWN_FACTORS = ("item_factors_", "user_factors_", "item_content_factors_")
 
 
-class CollaborativeVAE(CollaborativeFit):
-    r"""Recommend items to users from who met them and from what they contain.
+def _has_content(module):
+    return module.content is not None
+
+
+class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
+    r"""Recommend items to users from interactions and from the content of the items.
 
     Users and items have factors whose products score the interactions, as in weighted
-    matrix factorization. The factors of an item are drawn to the code that a
-    variational autoencoder gives its content: its words, its tags. So items that few
-    users or none have met get factors too, and the autoencoder learns codes that serve
-    the recommendation [1]_. Users never seen in training are folded in by closed form.
+    matrix factorization. The factors of an item are pulled toward the code that a
+    variational autoencoder gives its content: its words, its tags. So items with few
+    interactions or none have factors too, and the autoencoder learns codes that serve
+    the recommendation [1]_. Users who were not in the training data are folded in by
+    closed form.
 
     Without `item_features` it is weighted matrix factorization alone [2]_.
 
     Parameters
     ----------
     n_components : int, default=200
-        Number of factors, and width of the content's code. Where users have one
+        Number of factors, and width of the code of the content. Where users have one
         interaction each, 100 rank better.
 
     hidden_layer_sizes : array-like of int, default=()
-        Widths of the hidden layers of the content's encoder, in reverse those of the
-        decoder. The default is a linear model, which ranks better on citeulike-t than
+        Widths of the hidden layers of the encoder; the decoder has them in reverse.
+        The default is a linear content model, which ranks better on citeulike-t than
         the hidden layers of [1]_.
 
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="tanh"
         Activation of the hidden layers.
 
     likelihood : {"multinomial", "bernoulli", "gaussian"}, default="multinomial"
-        How content arises from its code. "multinomial" takes counts or tf-idf, and
-        scales the rows that the encoder sees to unit length; "bernoulli", the choice of
-        [1]_, takes values in [0, 1]; "gaussian" any, with one learned noise variance.
+        Distribution of the content given its code. "multinomial" takes counts or
+        tf-idf, and scales the rows that the encoder sees to unit length; "bernoulli",
+        the choice of [1]_, takes values in [0, 1]; "gaussian" takes any values, with
+        one learned noise variance.
 
     variational : bool, default=True
         Whether the code is a distribution. If not, the content model is an
         autoencoder, with `dropout` a denoising one as in [3]_.
 
     tied_weights : bool, default=True
-        Whether the decoder uses the weights of the encoder, transposed.
+        Whether the decoder uses the weights of the encoder, transposed. This halves
+        the number of weights.
 
     beta : float, default=0.005
         Weight of the KL divergence of the content model once it is annealed.
 
     annealing : float or int, default=0.8
-        How long the weight of the KL rises linearly to `beta`: a fraction of the
-        `content_epochs` or a number of their steps. In the rounds it is `beta`; without
-        `content_epochs` it rises in the rounds.
+        How long the weight of the KL rises linearly to `beta`: a float is a fraction
+        of `content_epochs`, an int a number of steps. In the rounds the weight is
+        `beta`; without `content_epochs` it rises in the rounds.
 
     dropout : float, default=0.35
-        Probability with which a feature is dropped from the encoder's input.
+        Probability with which an entry of the encoder's input is dropped.
 
     a, b : float, default=1.0, 0.01
-        Confidences of what a user met and of what the user did not. An interaction of
-        value x has the confidence b + (a - b) x, which is `a` for x = 1.
+        Confidences of an interaction and of a missing one. An interaction of value x
+        has the confidence b + (a - b) x, which is `a` for x = 1.
 
     lambda_u : float, default=0.1
         Weight of the squared length of the user factors.
 
     lambda_v : float, default=0.1
-        Weight of the squared distance between an item's factors and the code of its
-        content. The first thing to tune: high values trust the content, low ones the
-        interactions. The 10 of [1]_ is too close for items with several users, and
-        ranks new items best (``benchmarks/citeulike.py``).
+        Weight of the squared distance between the factors of an item and the code of
+        its content. Tune it first: high values rely on the content, low ones on the
+        interactions. The 10 of [1]_ is too high for items with several users, and
+        ranks new items best (``benchmarks/ranking/citeulike.py``).
 
     lambda_r : float, default=1.0
-        Weight of the content's negative log-likelihood.
+        Weight of the negative log-likelihood of the content.
 
     lambda_w : float, default=0.0
-        Weight of half the squared length of the network's weights, biases left out.
+        Weight of half the squared length of the weights of the network, without
+        biases.
 
     layer_epochs : int, default=0
-        Epochs in which each hidden layer is trained alone as a denoising autoencoder of
-        what is below it, before all else: with the learning rate .01 and a dropout of
-        .3, as in [1]_, which takes 50.
+        Epochs in which each hidden layer is first trained alone as a denoising
+        autoencoder of the layer below it: with the learning rate .01 and a dropout of
+        .3, as in [1]_, which takes 50 epochs.
 
     content_epochs : int, default=12
         Epochs in which the content model is trained alone, before the rounds.
@@ -90,57 +130,60 @@ class CollaborativeVAE(CollaborativeFit):
         `early_stopping`.
 
     learning_rate_init : float, default=0.003
-        Learning rate of Adam.
+        Initial learning rate of Adam.
 
     lr_schedule : {"cosine"} or None, default="cosine"
-        "cosine" lets the learning rate fall to zero over `content_epochs`, and again
-        over the `max_iter` rounds.
+        "cosine" decreases the learning rate to zero over `content_epochs`, and again
+        over the `max_iter` rounds; None keeps it constant.
 
     batch_size : int, default=500
         Items in a step.
 
     tol : float, default=0.0
-        What the validation score must gain to count as better.
+        Improvement of the validation score that counts as better.
 
     early_stopping : bool, default=False
         Whether to hold out interactions for validation, stop when `scoring` has not
         improved by `tol` for `n_iter_no_change` rounds, and keep the best round.
 
     validation_fraction : float, default=0.2
-        Share of each user's interactions held out when `early_stopping` is set and
-        `fit` is given no validation set. Users with one interaction keep it.
+        Share of each user's interactions held out if `early_stopping` is set and `fit`
+        is given no validation set. Users with one interaction keep it.
 
     scoring : str, default="ndcg@100"
-        The metric that validation watches: a name of
-        :func:`skvae.metrics.make_ranking_scorer`.
+        Metric of the validation score: a name of
+        :func:`skvae.metrics.make_ranking_scorer`. It is a ranking metric because a
+        lower loss does not always rank better.
 
     n_iter_no_change : int, default=5
-        Rounds without a better score after which early stopping ends the fit.
+        Rounds without a better validation score after which early stopping ends the
+        fit.
 
     refit : bool, default=False
-        Whether to train again on all interactions, those held out included, for the
-        number of rounds found best. Only with `early_stopping` and without `X_val`.
+        Whether to train again on all data, including what was held out, for the
+        number of rounds found best.
 
     memory : str or joblib.Memory, default=None
-        Where to cache the content model that is trained before the rounds, so that a
-        search over the other parameters trains it once.
+        Cache of the content model that is trained before the rounds, so that a search
+        over the other parameters trains it once.
 
     callbacks : list of skorch callbacks, default=None
-        Callbacks, or pairs of a name and a callback, for the rounds. They are cloned
+        Callbacks of the rounds, or pairs of a name and a callback. They are cloned
         before use.
 
     device : str or torch.device, default="auto"
-        Where to compute. "auto" takes a CUDA device where there is one.
+        Device to compute on. "auto" takes a CUDA device if there is one.
 
     precision : {"float32", "tf32", "bfloat16"}, default="float32"
-        Of the matrix products of training; weights, losses and all inference are
-        float32. "tf32" rounds factors to 10 bits on CUDA devices and is float32
-        elsewhere, "bfloat16" rounds them to 7 bits. Both are meant for GPUs.
+        Precision of the matrix products of training; weights, losses and all
+        inference are float32. "tf32" rounds factors to 10 bits of mantissa on CUDA
+        devices and is float32 elsewhere, "bfloat16" rounds them to 7 bits. Both are
+        meant for GPUs.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights, the order of items, dropout, noise and what is held
-        out. With an int, fits on one device with one number of threads give the same
-        bits.
+        Seed of the initial weights, the order of rows, dropout, noise and what is
+        held out. With an int, fits on one machine and device with one number of
+        threads give the same bits.
 
     verbose : int, default=0
         1 shows progress bars, 2 a line for each epoch and round.
@@ -151,23 +194,23 @@ class CollaborativeVAE(CollaborativeFit):
         Factors of the training users: ``transform(X)``.
 
     item_factors_ : ndarray of shape (n_items, n_components)
-        Factors of the items. Those of items that nobody met are what `transform_items`
-        gives.
+        Factors of the items. Those of items without interactions are as
+        `transform_items` returns them.
 
     item_content_factors_ : ndarray of shape (n_items, n_components)
-        Codes of the items' content: posterior means. Only with `item_features`.
+        Codes of the content of the items: posterior means. Only with `item_features`.
 
     objective_curve_ : list of float
         After each round, the objective of the Notes without the penalty on W; the
-        content's part is the mean over the epoch, with its dropout and noise.
+        part of the content is its mean over the epoch, with dropout and noise.
 
     loss_curve_ : list of float
-        Mean training loss of an item's content in each round, in nats, its distance
-        from the item factors included. Empty without `item_features`.
+        Mean training loss of the content of an item in each round, in nats, with its
+        distance from the item factors. Empty without `item_features`.
 
     reconstruction_curve_, kl_curve_ : list of float
-        Of that, negative log-likelihood times `lambda_r`, and the KL divergence, which
-        is not weighted by beta.
+        The parts of it that are negative log-likelihood times `lambda_r`, and KL
+        divergence, which is not weighted by beta.
 
     n_iter_ : int
         Number of rounds done.
@@ -185,21 +228,21 @@ class CollaborativeVAE(CollaborativeFit):
         Number of items.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the items, if `X` was a dataframe with columns of text.
+        Names of the items, if `X` was a dataframe with string column names.
 
     item_ids_ : ndarray of shape (`n_features_in_`,)
-        Ids of the items, if :func:`skvae.save_model` was given them. Only on what
-        :func:`skvae.load_model` has loaded, until a fit that starts afresh.
+        Ids of the items, if they were passed to :func:`skvae.save_model`. Only after
+        :func:`skvae.load_model`, until the next fit that starts afresh.
 
     See Also
     --------
     MultVAERecommender : Recommend from interactions alone, by a network.
     skvae.model_selection.hold_out_items : Hold out items, to measure a cold start.
-    skvae.datasets.fetch_citeulike : Users, articles and their words.
+    skvae.datasets.fetch_citeulike : Users, articles and the words of the articles.
 
     Notes
     -----
-    With theta_j the code of item j's content, the objective is
+    With theta_j the code of the content of item j, the objective is
 
     .. math:: \tfrac{1}{2} \sum_{ij} c_{ij} (r_{ij} - u_i \cdot v_j)^2
               + \tfrac{\lambda_u}{2} \sum_i \|u_i\|^2
@@ -207,15 +250,15 @@ class CollaborativeVAE(CollaborativeFit):
               + \sum_j \left( -\lambda_r \log p(w_j | z_j) + \beta KL_j \right)
               + \tfrac{\lambda_w}{2} \|W\|^2,
 
-    r being 1 where a user met an item and 0 elsewhere (as in [1]_). A round
-    trains the network for an epoch with the factors fixed, and then solves for all item
-    factors and for all user factors exactly. In the epoch the distance to theta is
-    taken in expectation over the posterior of z.
+    r being 1 for an interaction and 0 elsewhere (as in [1]_). A round trains the
+    network for an epoch with the factors fixed, and then solves for all item factors
+    and for all user factors exactly. In the epoch the distance to theta is taken in
+    expectation over the posterior of z.
 
-    What counts as content is scaled by the user: for words,
+    The content is not scaled by the estimator: for words, use
     :class:`~sklearn.feature_extraction.text.TfidfTransformer` with
     ``sublinear_tf=True``. An item with neither interactions nor content has the code of
-    an empty row, or, without `item_features`, factors of zero.
+    an empty row or, without `item_features`, factors of zero.
 
     The settings of [1]_ are ``CollaborativeVAE(50, hidden_layer_sizes=(200, 100),
     activation="logistic", likelihood="bernoulli", beta=1, annealing=0, dropout=0,
@@ -256,6 +299,36 @@ class CollaborativeVAE(CollaborativeFit):
     >>> bool(scores[fond, 100].mean() > scores[~fond, 100].mean())
     True
     """
+
+    _parameter_constraints: dict = {
+        **ModuleEstimator._parameter_constraints,
+        "likelihood": [StrOptions({"multinomial", "bernoulli", "gaussian"})],
+        "tied_weights": ["boolean"],
+        "a": [Interval(Real, 0, None, closed="neither")],
+        "b": [Interval(Real, 0, None, closed="left")],
+        "lambda_u": [Interval(Real, 0, None, closed="neither")],
+        "lambda_v": [Interval(Real, 0, None, closed="neither")],
+        "lambda_r": [Interval(Real, 0, None, closed="left")],
+        "lambda_w": [Interval(Real, 0, None, closed="left")],
+        "layer_epochs": [Interval(Integral, 0, None, closed="left")],
+        "content_epochs": [Interval(Integral, 0, None, closed="left")],
+        "lr_schedule": [StrOptions({"cosine"}), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [str],
+        "memory": [None, str, HasMethods(["cache"])],
+    }
+
+    _curves = {**ModuleEstimator._curves, "objective_curve_": "objective"}
+
+    _saved_attributes = {
+        **ModuleEstimator._saved_attributes,
+        "objective_curve_": curve(None),
+        "user_factors_": array(torch.float32, None, "components"),
+        "item_factors_": array(torch.float32, "features", "components"),
+        "item_content_factors_": array(
+            torch.float32, "features", "components", needed=_has_content
+        ),
+    }
 
     def __init__(
         self,
@@ -335,16 +408,16 @@ class CollaborativeVAE(CollaborativeFit):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_users, n_items)
-            Interactions: positive where the user met the item, as 1 or as a count
-            that weighs it.
+            Interactions: positive where the user interacted with the item, either 1
+            or a count, which weighs it.
         y : Ignored
             Present by convention.
         item_features : {array-like, sparse matrix} of shape (n_items, n_words), \
                 default=None
             Content of the items, a row for each column of `X`. Also a mapping
-            ``{"features": item_features}``, which scikit-learn's searches leave whole
-            where there are as many items as users: pass it so whenever that is the
-            case. Columns are known by their place, not by name.
+            ``{"features": item_features}``, which scikit-learn's searches do not
+            split: use it whenever there are as many items as users. Columns are
+            identified by position, not by name.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
                 default=None
             Interactions to fold in for validation: of the training users, or of
@@ -369,9 +442,9 @@ class CollaborativeVAE(CollaborativeFit):
             within 64 steps elsewhere, or the factors do. The estimator is then as
             before.
         KeyboardInterrupt
-            On the user's interruption. The estimator is fitted as far as it came, with
-            factors solved for by what the content model had learned; with validation
-            it is at the best round so far, in a refit at the last one of the refit.
+            If the fit is interrupted. The estimator keeps what it has learned, with
+            factors solved for the content model as it is; with validation those of
+            the best round so far, in a refit those of the last round of the refit.
             Before there is a content model it is as before.
         """
         parse_metrics(self.scoring)
@@ -383,12 +456,8 @@ class CollaborativeVAE(CollaborativeFit):
                 features = self._check_item_features(item_features, self.likelihood)
                 self._check_alignment(features, X.shape[1])
             seed = draw_seed(self.random_state)
-            X_train, validation = X, None
-            if X_val is not None:
-                validation = self._check_validation(X_val, y_val)
-            elif y_val is not None:
-                raise ValueError("y_val was given without X_val; pass both.")
-            elif self.early_stopping:
+            X_train, validation = X, self._own_validation(X_val, y_val)
+            if validation is None and self.early_stopping:
                 X_train, *validation = self._split_validation(X, seed)
             self._train(X, X_train, features, validation, seed)
         return self
@@ -404,18 +473,35 @@ class CollaborativeVAE(CollaborativeFit):
         Returns
         -------
         U : ndarray of shape (n_users, n_components), float32
-            For the training data, what `user_factors_` holds.
+            For the training data, `user_factors_`.
         """
         check_is_fitted(self)
-        return self._fold_in_all(self._check_rows(X, reset=False))
+        return self._fold_in(self._check_rows(X, reset=False))
+
+    def inverse_transform(self, U):
+        """Score all items for given user factors.
+
+        Parameters
+        ----------
+        U : array-like of shape (n_users, n_components)
+            Factors, as `transform` returns them.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_users, n_items), float32
+            As `decision_function` returns them for users with these factors.
+        """
+        check_is_fitted(self)
+        U = check_codes(U, self._module.n_components)
+        return self._gather_rows(U, lambda rows: rows @ self._module.item_factors.T)
 
     def transform_items(self, item_features):
-        r"""Encode the content of items that nobody has met yet.
+        r"""Compute the factors of items without interactions, from their content.
 
-        They are what `item_factors_` holds for such items: the code of the content,
-        shrunk by :math:`\lambda_v (b U'U + \lambda_v I)^{-1}`. That nobody has met an
-        item speaks, with the confidence `b`, against it, as it does in the fit; so
-        scores of new items and of those of the catalogue can be compared.
+        They equal those that `item_factors_` holds for such items: the code of the
+        content, shrunk by :math:`\lambda_v (b U'U + \lambda_v I)^{-1}`. Missing
+        interactions count, with confidence `b`, as evidence against an item, as in
+        the fit; so the scores of new items and of the catalogue can be compared.
 
         Parameters
         ----------
@@ -429,19 +515,287 @@ class CollaborativeVAE(CollaborativeFit):
         """
         return self._new_item_factors(item_features).cpu().numpy()
 
-    def inverse_transform(self, U):
-        """Score all items for given user factors.
+    def decision_function(self, X, *, new_item_features=None):
+        """Score every item for every user.
+
+        The whole dense array is built; `recommend` ranks without it.
 
         Parameters
         ----------
-        U : array-like of shape (n_users, n_components)
-            Factors, as `transform` returns them.
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+        new_item_features : {array-like, sparse matrix} of shape \
+                (n_new_items, n_words), default=None
+            Content of items without interactions, which follow the catalogue.
 
         Returns
         -------
-        scores : ndarray of shape (n_users, n_items), float32
-            What `decision_function` gives for users with these factors.
+        scores : ndarray of shape (n_users, n_items + n_new_items), float32
+            Greater is better. Items of `X` are scored like the others.
         """
         check_is_fitted(self)
-        U = check_codes(U, self._n_features_out)
-        return self._gather_rows(U, lambda rows: rows @ self._module.item_factors.T)
+        X = self._check_rows(X, reset=False)
+        factors = self._catalogue(new_item_features)
+        shape = (X.shape[0], factors.shape[0])
+        return gather_scores(self._module.iter_scores(X, factors), shape)
+
+    def recommend(
+        self,
+        X,
+        n_items=10,
+        *,
+        exclude_seen=True,
+        candidates=None,
+        return_scores=False,
+        new_item_features=None,
+    ):
+        """Rank the best items for each user, among them new ones.
+
+        Works by batches and selects the top items on the device: there is no dense
+        array of users by items.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+        n_items : int, default=10
+            How many items for each user.
+        exclude_seen : bool, default=True
+            Leave out the items that the user has in `X`.
+        candidates : array-like of int, shape (n_candidates,), default=None
+            Rank only these items, given by column. None ranks all.
+        return_scores : bool, default=False
+            Return the scores too.
+        new_item_features : {array-like, sparse matrix} of shape \
+                (n_new_items, n_words), default=None
+            Content of items without interactions. They are numbered from
+            `n_features_in_` on.
+
+        Returns
+        -------
+        items : ndarray of shape (n_users, n_items), int64
+            Columns of the items, best first; equal scores in the order of columns. A
+            user with fewer items left to recommend gets -1 at the end.
+        scores : ndarray of shape (n_users, n_items), float32
+            Their scores, minus infinity for -1. Only with `return_scores`.
+
+        Raises
+        ------
+        ValueError
+            If more items are asked for than there are to rank, or if content is given
+            to a model that was fitted without.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        factors = self._catalogue(new_item_features)
+        return rank_batches(
+            self._module.iter_scores(X, factors),
+            (X.shape[0], factors.shape[0]),
+            n_items,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
+
+    # Input
+
+    def _check_settings(self):
+        super()._check_settings()
+        for name in WEIGHTS:
+            weight = getattr(self, name)
+            if weight > float(FLOAT32_MAX):
+                raise ValueError(
+                    f"{name}={weight} is beyond the range of float32 "
+                    f"({FLOAT32_MAX:.3g}) in which factors are computed; pass a lower "
+                    f"{name}."
+                )
+        if self.a < self.b:
+            raise ValueError(
+                f"a={self.a} is less than b={self.b}: an interaction would have less "
+                "confidence than a missing one; pass a >= b."
+            )
+
+    def _check_item_features(self, item_features, likelihood, name="item_features"):
+        """Content as canonical CSR or as an array; a mapping holds it as "features"."""
+        kind = LIKELIHOODS[likelihood]
+        # A dok_matrix is a mapping too.
+        if isinstance(item_features, Mapping) and not sp.issparse(item_features):
+            if set(item_features) != {"features"}:
+                raise ValueError(
+                    f"{name} is a mapping with the keys "
+                    f'{sorted(map(str, item_features))}; the one key is "features".'
+                )
+            item_features = item_features["features"]
+        with errors_naming(name, item_features):
+            features = check_array(
+                item_features,
+                accept_sparse="csr",
+                dtype=(np.float64, np.float32),
+                ensure_non_negative=kind.non_negative,
+                input_name=name,
+            )
+        if sp.issparse(features) or kind.takes_sparse_rows_only:
+            with errors_naming(name, features):
+                features = sp.csr_array(canonical_csr(features))
+        check_float32_range(features, name)
+        limit = kind.max_value
+        if limit is not None and features.max() > limit:
+            raise ValueError(
+                f"{name} goes up to {features.max():.6g}, but the likelihood is "
+                f"{likelihood!r}; scale it to [0, {limit:g}], as "
+                "sklearn.preprocessing.MaxAbsScaler does, or choose another likelihood."
+            )
+        return features
+
+    def _check_alignment(self, features, n_items):
+        if features.shape[0] != n_items:
+            raise ValueError(
+                f"item_features has {features.shape[0]} rows but X has {n_items} "
+                "columns (items); pass one row per item. (scikit-learn's searches "
+                "split whatever has as many rows as X has users: if there are as many "
+                'items as users, pass a mapping {"features": item_features}.)'
+            )
+
+    # Training
+
+    def _train(self, X, X_train, features, validation, seed):
+        """Train the content model and the factors; keep what an interruption leaves."""
+        before = vars(self).get("_module")
+        try:
+            content, interrupted = self._pretrain(features, seed)
+            n_rounds = 0 if interrupted else self.max_iter
+            interrupted |= self._run(
+                X_train, features, content, n_rounds, validation, seed
+            )
+            if self.refit and X_train is not X and not interrupted:
+                with self._validation_kept() as found:
+                    n_rounds = found["best_iter_"]
+                    interrupted = self._run(X, features, content, n_rounds, None, seed)
+            self._set_factors(X, features)
+        except KeyboardInterrupt:
+            if vars(self).get("_module") is before:
+                raise  # nothing was learned yet
+            self._set_factors(X, features)
+            raise
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _pretrain(self, features, seed):
+        """Content model trained alone, and whether the user interrupted that."""
+        if features is None:
+            return None, False
+        pretrain = check_memory(self.memory).cache(
+            pretrained_content, ignore=["verbose"]
+        )
+        try:
+            content = pretrain(
+                features,
+                self._content_settings(),
+                seed,
+                device=str(resolve_device(self.device)),
+                verbose=self.verbose,
+            )
+        except PretrainingInterrupted as interruption:
+            return interruption.content, True
+        return content, False
+
+    def _content_settings(self):
+        return ContentSettings(
+            **{name: getattr(self, name) for name in ContentSettings.names()}
+        )
+
+    def _run(self, X, features, content, n_rounds, validation, seed):
+        """Train a new model in rounds; return whether the user interrupted."""
+        model = self._make_module(copy.deepcopy(content))
+        model = model.to(resolve_device(self.device))
+        if validation is not None:
+            patience = self.n_iter_no_change if self.early_stopping else None
+            validation = Validation(*validation, self.scoring, patience, self.tol)
+        outcome = fit_rounds(
+            model,
+            X,
+            features,
+            self._content_settings(),
+            n_rounds=n_rounds,
+            seed=seed,
+            validation=validation,
+            callbacks=self.callbacks or (),
+            verbose=self.verbose,
+        )
+        for name in SHOWN_FACTORS:
+            vars(self).pop(name, None)
+        self._start_with(model, seed)
+        self._take_in(outcome)
+        return outcome.interrupted
+
+    def _make_module(self, content):
+        """Make the module around a content model or None, its factors all zero."""
+        return FactorModel(
+            self.n_features_in_,
+            self.n_components,
+            content=content,
+            **{name: float(getattr(self, name)) for name in WEIGHTS},
+        )
+
+    def _blank_module(self, weights):
+        first = weights.get("content.encoder.layers.0.weight")
+        if first is None:
+            return self._make_module(None)
+        n_words = first.shape[0] if first.ndim else 0
+        settings = self._content_settings()
+        return self._make_module(blank_content(n_words, settings, torch.Generator()))
+
+    def _set_factors(self, X, features):
+        """Set the factors as arrays of their own, those of the users for all of X."""
+        model = self._module
+        factors = [model.item_factors.cpu().numpy().copy(), self._fold_in(X)]
+        if features is not None:
+            factors.append(model.encode(features).cpu().numpy())
+        vars(self).update(zip(SHOWN_FACTORS, factors, strict=False))
+
+    def _split_validation(self, X, seed):
+        """Hold out a part of every user's interactions."""
+        X_train, held_out = hold_out_interactions(
+            X, self.validation_fraction, random_state=seed
+        )
+        if held_out.nnz == 0:
+            raise ValueError(
+                "No interactions can be held out for validation: no user has two, in "
+                f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items. "
+                "Pass more data, X_val and y_val, or early_stopping=False."
+            )
+        return X_train, X_train, held_out
+
+    # Inference
+
+    def _fold_in(self, X):
+        return self._gather_rows(X, self._module.fold_in, self._module.n_components)
+
+    def _catalogue(self, new_item_features):
+        """Factors of all items, followed by those of new ones."""
+        factors = self._module.item_factors
+        if new_item_features is None:
+            return factors
+        new = self._new_item_factors(new_item_features, "new_item_features")
+        return torch.cat([factors, new])
+
+    def _new_item_factors(self, item_features, name="item_features"):
+        check_is_fitted(self)
+        content = self._module.content
+        if content is None:
+            raise ValueError(
+                f"This {type(self).__name__} was fitted without item_features, so it "
+                "cannot score items by their content; fit it with item_features."
+            )
+        features = self._check_item_features(
+            item_features, content.likelihood.name, name
+        )
+        if features.shape[1] != content.n_features:
+            raise ValueError(
+                f"{name} has {features.shape[1]} columns but the model was fitted with "
+                f"{content.n_features}; pass the same features."
+            )
+        return self._module.encode(features) @ self._module.item_shrinkage
+
+    def _iter_scores(self, X):
+        return self._module.iter_scores(X)

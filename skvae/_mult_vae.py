@@ -3,41 +3,46 @@
 from numbers import Real
 
 import numpy as np
+import scipy.sparse as sp
+import torch
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._base import BaseVAE
-from skvae._recommender import RecommenderMixin
-from skvae._user_draws import UserDrawsMixin
-from skvae._validation import check_codes
+from skvae._base._recommender import RecommenderMixin
+from skvae._base._saved_attributes import array
+from skvae._base._vae import BaseVAE, is_variational
+from skvae._nn import Generators, Multinomial
+from skvae._training import MAX_TOTAL
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
-from skvae.nn import Multinomial
+from skvae.utils._validation import check_codes, check_positive_int, errors_naming
 
 
-class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
+class MultVAERecommender(RecommenderMixin, BaseVAE):
     r"""Recommend items to users by Mult-VAE or Mult-DAE.
 
-    Each row of `X` is a user, each column an item. An encoder turns a user's row into
-    a distribution over a few latent dimensions, a decoder turns these into a
-    probability of every item, and the row is taken as a multinomial draw from them
-    [1]_. Users never seen in training are the normal case: their rows are encoded like
-    any other, and nothing is trained again.
+    Each row of `X` is a user, each column an item. An encoder maps a user's row to a
+    distribution over a few latent dimensions, and a decoder maps these to a
+    probability of every item, from which the row is modelled as a multinomial draw
+    [1]_. Users who were not in the training data are the normal case: their rows are
+    encoded like any other, without further training.
 
-    With ``variational=False`` the code is a plain hidden layer, and the model is
+    With ``variational=False`` the code is a plain hidden layer and the model is
     Mult-DAE, a denoising autoencoder.
 
     Parameters
     ----------
     n_components : int, default=600
-        Width of the latent code. The first thing to tune, with `max_iter`: where users
+        Width of the latent code. Tune it first, together with `max_iter`: where users
         have few interactions, a narrower code or fewer epochs overfit less.
 
     hidden_layer_sizes : array-like of int, default=()
-        Widths of the hidden layers of the encoder, in reverse those of the decoder.
-        The default has none: on sets of up to some ten thousand users a linear model
-        ranks better than the 600 units of [1]_.
+        Widths of the hidden layers of the encoder; the decoder has them in reverse.
+        The default is none: on data of up to some ten thousand users a linear model
+        ranks better than the hidden layer of 600 units of [1]_.
 
     activation : {"identity", "logistic", "tanh", "relu", "silu"}, default="tanh"
         Activation of the hidden layers, and of the code of Mult-DAE. The code of
@@ -48,106 +53,110 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
 
     tied_weights : bool, default=True
         Whether the decoder uses the weights of the encoder, transposed. This halves
-        what is to be learned, and lets a wide code rank as well as an item-item model.
+        the number of weights and lets a wide code rank as well as an item-item model.
 
     initial_log_variance : float, default=-4.0
-        Logarithm of the posterior's variance before training. At 0, the choice of
-        [1]_, a wide code starts out as noise, and a short training is spent on that.
+        Logarithm of the variance of the posterior before training. At 0, the choice
+        of [1]_, a wide code is mostly noise at first, and a short training is spent
+        on reducing it.
 
     beta : float or "auto", default=0.005
         Weight of the KL divergence once it is annealed. "auto" searches it as in
-        section 2.2.2 of [1]_: one training anneals it from 0 to 1 under the eyes of a
-        validation set, a second has the value of the best epoch as its cap. Label
-        smoothing makes the likelihood flat, so that beta must be small beside it: with
-        the default smoothing .02 ranks worse and .2 lets the posterior collapse. The
-        .2 of [1]_, and the search from 0 to 1, go with ``label_smoothing=0``.
+        section 2.2.2 of [1]_: one training anneals it from 0 to 1 while the validation
+        score is tracked, and a second one has the value of the best epoch as its cap.
+        Use a small beta with strong label smoothing, which flattens the likelihood:
+        with the default smoothing, .02 ranks worse and .2 makes the posterior
+        collapse. The .2 of [1]_, and the search from 0 to 1, suit
+        ``label_smoothing=0``.
 
     annealing : float or int, default=0.8
-        How long the weight of the KL rises linearly to `beta`, moved on at each step:
-        a float is a fraction of the planned `max_iter` epochs, an int a number of
-        steps. A fixed number of steps, as published code has, means no KL at all on
-        small data.
+        How long the weight of the KL rises linearly to `beta`: a float is a fraction
+        of the planned `max_iter` epochs, an int a number of steps. A fixed number of
+        steps, as in other implementations, means no KL at all on small data.
 
     dropout : float, default=0.35
-        Probability with which an interaction is dropped from the input.
+        Probability with which an entry of the encoder's input is dropped.
 
     hidden_dropout : float, default=0.0
         Probability with which a hidden unit is dropped.
 
     label_smoothing : float, default=0.9
         Share of a row's mass that the loss spreads evenly over the catalogue: targets
-        are (1 - e) x + e N / n_items. Keeps scores of unseen items from being pushed
-        down without bound, and does most for small sets.
+        are (1 - e) x + e N / n_items. It keeps the scores of unseen items from being
+        pushed down without bound, which matters most for small data.
 
     learning_rate_init : float, default=0.003
-        Learning rate of AdamW.
+        Initial learning rate of AdamW.
 
     lr_schedule : {"cosine", "plateau"}, skorch LRScheduler or None, default="cosine"
-        "cosine" lets the learning rate fall to zero over the planned `max_iter` epochs,
-        "plateau" halves it when the validation score (without validation, the training
-        loss) has not improved for five epochs.
+        "cosine" decreases the learning rate to zero over the planned `max_iter`
+        epochs; "plateau" halves it when the validation score (without validation, the
+        training loss) has not improved for five epochs; None keeps it constant.
 
     alpha : float, default=0.0
         Decoupled weight decay of AdamW, on weights and not on biases.
 
     batch_size : int or "auto", default="auto"
-        Users in a step. "auto" takes 500, or a tenth of the users where that is less,
-        so that an epoch has ten steps at least.
+        Rows in a step. "auto" takes 500, or a tenth of the rows if that is less, so
+        that an epoch has at least ten steps.
 
     max_iter : int, default=20
-        Number of epochs, and the plan that `annealing` and "cosine" refer to.
+        Number of epochs, and the planned length that `annealing` and "cosine" refer
+        to.
 
     tol : float, default=0.0
-        What the validation score must gain to count as better.
+        Improvement of the validation score that counts as better.
 
     early_stopping : bool, default=False
         Whether to hold out users for validation, stop when `scoring` has not improved
         by `tol` for `n_iter_no_change` epochs, and keep the weights of the best epoch.
 
     validation_fraction : float, default=0.1
-        Share of the users held out when `early_stopping` is set or `beta` is "auto"
-        and `fit` is given no validation set. A fifth of their interactions is to be
-        found from the rest.
+        Share of the users held out if `early_stopping` is set or `beta` is "auto" and
+        `fit` is given no validation set. A fifth of their interactions is ranked from
+        the rest.
 
     scoring : str, default="ndcg@100"
-        The metric that validation watches: a name of
-        :func:`skvae.metrics.make_ranking_scorer`. Ranking and not loss, for the two
-        part ways.
+        Metric of the validation score: a name of
+        :func:`skvae.metrics.make_ranking_scorer`. It is a ranking metric because a
+        lower loss does not always rank better.
 
     n_iter_no_change : int, default=10
-        Epochs without a better score after which early stopping ends the fit.
+        Epochs without a better validation score after which early stopping ends the
+        fit.
 
     refit : bool, default=False
-        Whether to train again on all users, those held out included, for the number of
-        epochs found best.
+        Whether to train again on all data, including what was held out, for the
+        number of epochs found best.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights, the optimiser and the annealing of the
-        fit before, instead of starting afresh.
+        Whether `fit` continues from the previous fit, with its weights, optimiser
+        state and annealing, instead of starting afresh.
 
     checkpoint : str or path-like, default=None
-        File to which `fit` writes after epochs where it stands, so that, cut short by
-        whatever, the same call goes on from there: to the same bits, on the same
-        machine with the same number of threads. It is removed when the fit is done or
-        has diverged. In a folder every fit has a file of its own, as searches need it.
-        None writes nothing; see the Notes.
+        File in which `fit` saves its state, so that the same call resumes a fit that
+        was interrupted in any way, with the same bits on the same machine with the
+        same number of threads. The file is removed when the fit is done or has
+        diverged. In a folder, every fit has a file of its own, as searches need. None
+        saves nothing. See the Notes of :class:`MultVAERecommender`.
 
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are cloned before use. An
         `EarlyStopping` among them may end the fit.
 
     device : str or torch.device, default="auto"
-        Where to compute. "auto" takes a CUDA device where there is one.
+        Device to compute on. "auto" takes a CUDA device if there is one.
 
     precision : {"float32", "tf32", "bfloat16"}, default="float32"
-        Of the matrix products of training; weights, losses and all inference are
-        float32. "tf32" rounds factors to 10 bits on CUDA devices and is float32
-        elsewhere, "bfloat16" rounds them to 7 bits. Both are meant for GPUs.
+        Precision of the matrix products of training; weights, losses and all
+        inference are float32. "tf32" rounds factors to 10 bits of mantissa on CUDA
+        devices and is float32 elsewhere, "bfloat16" rounds them to 7 bits. Both are
+        meant for GPUs.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights, the order of users, dropout, noise and what is
-        held out. With an int, fits on one device with one number of threads give the
-        same bits.
+        Seed of the initial weights, the order of rows, dropout, noise and what is
+        held out. With an int, fits on one machine and device with one number of
+        threads give the same bits.
 
     verbose : int, default=0
         1 shows a progress bar, 2 a line for each epoch.
@@ -158,16 +167,16 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
         Number of epochs done, over all warm starts and calls of `partial_fit`.
 
     beta_ : float
-        Cap of the weight of the KL: what was passed or found; 0 for Mult-DAE.
+        Cap of the weight of the KL: the one passed or the one found; 0 for Mult-DAE.
 
     loss_curve_ : list of float
-        Mean training loss of a user in each epoch, in nats.
+        Mean training loss of a row in each epoch, in nats.
 
     reconstruction_curve_ : list of float
-        Its part that is negative log-likelihood.
+        Its negative log-likelihood part.
 
     kl_curve_ : list of float
-        Mean KL divergence of a user in each epoch, not weighted by beta.
+        Mean KL divergence of a row in each epoch, not weighted by beta.
 
     beta_curve_ : list of float
         Weight of the KL at the end of each epoch.
@@ -188,16 +197,16 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
         Number of items.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the items, if `X` was a dataframe with columns of text.
+        Names of the items, if `X` was a dataframe with string column names.
 
     item_ids_ : ndarray of shape (`n_features_in_`,)
-        Ids of the items, if :func:`skvae.save_model` was given them. Only on what
-        :func:`skvae.load_model` has loaded, until a fit that starts afresh.
+        Ids of the items, if they were passed to :func:`skvae.save_model`. Only after
+        :func:`skvae.load_model`, until the next fit that starts afresh.
 
     See Also
     --------
     skvae.metrics.make_ranking_scorer : Scorers for searches over the parameters.
-    skvae.model_selection.hold_out_interactions : Make a validation set of one's own.
+    skvae.model_selection.hold_out_interactions : Make a validation set.
     skvae.datasets.load_interactions : From a file or frame of interactions to `X`.
 
     Notes
@@ -208,21 +217,22 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
               + \beta \, KL(q(z | x) \| N(0, I)),
 
     equation 7 of [1]_ with one draw z from q(z given x). Rows are scaled to unit length
-    before the dropout. Values of `X` other than 1 count as so many interactions; what
-    stands before the recommender in a pipeline may change them, and with them the
-    weight of the KL (`TfidfTransformer` does).
+    before the dropout. A value of 3 in `X` counts as three interactions; a step before
+    the recommender in a pipeline may change the values, and with them the weight of
+    the KL (`TfidfTransformer` does).
 
     The settings of [1]_ are ``MultVAERecommender(200, hidden_layer_sizes=(600,),
     tied_weights=False, initial_log_variance=0, beta=0.2, dropout=0.5,
     label_smoothing=0, learning_rate_init=0.001, lr_schedule=None, batch_size=500,
     max_iter=200)``, chosen there for sets of more than 100,000 users.
 
-    A checkpoint is written after the first epoch, and then whenever ten times as long
-    as that took has passed. What it holds is checked: one of other data (by a hash),
-    or of other parameters than `device`, `callbacks` and `verbose`, is refused with
-    what differs, and not overwritten. Loading it runs no code. With a `random_state`
-    other than an int, the seed is that of the file. Callbacks are not told of the
-    epochs before; those of skorch that go by them are refused, as is `warm_start`.
+    A checkpoint is written after the first epoch, and then whenever ten times the
+    duration of a write has passed. It is checked when it is read: one of other data
+    (by a hash), or of other parameters than `device`, `callbacks` and `verbose`, is
+    refused with a list of the differences, and not overwritten. Loading it runs no
+    code. If `random_state` is not an int, the seed is that of the file. Callbacks are
+    not called for the epochs before; skorch callbacks whose state depends on them are
+    refused, as is `warm_start`.
 
     References
     ----------
@@ -242,12 +252,19 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
     (60, 8)
     """
 
-    _normalize = True
-
     _parameter_constraints: dict = {
         **BaseVAE._parameter_constraints,
+        "tied_weights": ["boolean"],
+        "initial_log_variance": [Interval(Real, -20, 20, closed="both")],
+        "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "scoring": [str],
+    }
+
+    _saved_attributes = {
+        **BaseVAE._saved_attributes,
+        "beta_path_.beta": array(torch.float64, "searched", group="search"),
+        "beta_path_.score": array(torch.float64, "searched", group="search"),
     }
 
     def __init__(
@@ -320,15 +337,15 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_users, n_items)
-            Interactions: positive where the user met the item, as 1 or as a count
-            that weighs it.
+            Interactions: positive where the user interacted with the item, either 1
+            or a count, which weighs it.
         y : Ignored
             Present by convention.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
                 default=None
             Interactions of validation users, to be folded in. With a validation set
             the weights of the epoch with the best `scoring` are kept; with
-            `early_stopping` the fit ends when they have not improved for
+            `early_stopping` the fit ends when it has not improved for
             `n_iter_no_change` epochs.
         y_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
                 default=None
@@ -343,13 +360,13 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
         ------
         ValueError
             If X is negative, not finite or without any interaction, if X_val and
-            y_val do not fit it, if `checkpoint` is of another fit, or if training
+            y_val do not match it, if `checkpoint` is of another fit, or if training
             diverges: the loss becomes NaN or infinite, which ends the fit in the same
             step on a CPU, within 64 steps elsewhere. The estimator is then as before.
         KeyboardInterrupt
-            On the user's interruption. The estimator is fitted as far as it came: with
-            validation it has the best weights so far; in a refit or a search for
-            `beta`, those of this training. Before the first step it is as before.
+            If the fit is interrupted. The estimator keeps what it has learned: with
+            validation the best weights so far; in a refit or a search for `beta`, the
+            weights of this training. Before the first step it is as before.
         """
         parse_metrics(self.scoring)
         return self._fit(X, X_val, y_val)
@@ -365,11 +382,71 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
         Returns
         -------
         scores : ndarray of shape (n_users, n_items), float32
-            What `decision_function` gives for users with these codes.
+            As `decision_function` returns them for users with these codes.
         """
         check_is_fitted(self)
         Z = check_codes(Z, self._module.n_components)
         return self._gather_rows(Z, self._module.decode)
+
+    @available_if(is_variational)
+    def sample(self, n_samples=1, *, n_interactions=None, random_state=None):
+        """Draw users from the model: z from the prior, then items from p(x given z).
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of users.
+        n_interactions : int or array-like of shape (n_samples,), default=None
+            Number N of interactions of each user. None draws it from the numbers of
+            the training users.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        X : csr_array of shape (n_samples, n_items), float32
+            Counts. The multinomial draws with replacement, so that an item may occur
+            more than once.
+        """
+        check_is_fitted(self)
+        check_positive_int("n_samples", n_samples)
+        rng = check_random_state(random_state)
+        totals = self._draw_totals(n_samples, n_interactions, rng)
+        codes, generator = self._draw_codes(n_samples, rng)
+        generators = Generators(
+            generator, np.random.default_rng(rng.randint(2**31 - 1))
+        )
+        counts = [
+            self._draw_counts(logits, totals[rows], generators)
+            for rows, _, logits in self._map_rows(codes, self._module.decode)
+        ]
+        return sp.csr_array(sp.vstack(counts))
+
+    def _draw_counts(self, logits, totals, generators):
+        """Draw rows with these logits and totals: CSR, float32."""
+        likelihood = self._module.likelihood
+        if totals.max() > logits.shape[1]:
+            return sp.csr_array(likelihood.sample(logits, generators, totals).numpy())
+        users, items = likelihood.sample_columns(
+            logits, generators.torch, torch.from_numpy(totals).to(logits.device)
+        )
+        places = users.cpu().numpy(), items.cpu().numpy()
+        ones = np.ones(len(places[0]), dtype=np.float32)
+        return sp.csr_array((ones, places), shape=logits.shape)
+
+    def _draw_totals(self, n_samples, n_interactions, rng):
+        """Numbers of interactions of `n_samples` users to draw: int64 array."""
+        if n_interactions is None:
+            return self._draw_training_totals(n_samples, rng)
+        with errors_naming("n_interactions", n_interactions):
+            totals = np.asarray(n_interactions)
+        fits = totals.shape in ((), (n_samples,)) and totals.dtype.kind in "iu"
+        if not fits or (totals < 0).any() or (totals > MAX_TOTAL).any():
+            raise ValueError(
+                f"n_interactions={n_interactions!r} must be an integer from 0 to "
+                f"2**53, or one for each of n_samples={n_samples} samples."
+            )
+        return np.broadcast_to(totals, (n_samples,)).astype(np.int64)
 
     def _iter_scores(self, X):
         def score(batch):
@@ -380,10 +457,44 @@ class MultVAERecommender(UserDrawsMixin, RecommenderMixin, BaseVAE):
     def _make_likelihood(self):
         return Multinomial(self.label_smoothing)
 
+    def _architecture(self):
+        return {
+            "tied_weights": self.tied_weights,
+            "initial_log_variance": self.initial_log_variance,
+        }
+
+    def _choose_beta(self, X, validation, seed, checkpoint=None):
+        """Set `beta_`; for "auto", by the search of Liang et al. 2018, section 2.2.2.
+
+        Beta is annealed from 0 to 1 once, and its value at the best epoch is taken.
+        """
+        vars(self).pop("beta_path_", None)
+        if self.beta != "auto" or not self.variational:
+            super()._choose_beta(X, validation, seed, checkpoint)
+            return
+        if checkpoint.outcome("search") is None:
+            self.beta_ = 1.0
+            self._start(seed)
+            resume = checkpoint.resume("search")
+            self._run(X, self.max_iter, validation, resume=resume)
+            checkpoint.finish(
+                "search",
+                beta=self.beta_curve_,
+                score=self.validation_scores_,
+                best=self.beta_curve_[self.best_iter_ - 1],
+            )
+        path = dict(checkpoint.outcome("search"))
+        self.beta_ = path.pop("best")
+        self.beta_path_ = {name: np.array(curve) for name, curve in path.items()}
+
+    @property
+    def _needs_validation(self):
+        return self.early_stopping or (self.beta == "auto" and self.variational)
+
     def _split_validation(self, X, seed):
         """Hold out whole users, and of these a part of the interactions.
 
-        Only users with two interactions or more can be asked anything.
+        Only users with at least two interactions are eligible.
         """
         rng = np.random.RandomState(seed)
         eligible = np.flatnonzero(np.diff(X.indptr) >= 2)

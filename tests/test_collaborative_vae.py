@@ -12,10 +12,9 @@ from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 
 from skvae import CollaborativeVAE
-from skvae._collaborative_fit import INITIAL_FACTORS
-from skvae._training import IndexedBatches, make_generator
+from skvae._training import IndexedBatches, Outcome, Stream, make_generator
 from skvae.datasets import make_interactions
-from skvae.metrics import recall_at_k
+from skvae.metrics import make_ranking_scorer, recall_at_k
 from skvae.model_selection import hold_out_interactions, hold_out_items, top_items
 
 SMALL = {
@@ -75,7 +74,7 @@ def test_without_features_it_is_weighted_matrix_factorization(data):
     model.fit(X)
 
     R, C = X.toarray() > 0, 0.1 + 1.9 * X.toarray()
-    generator = make_generator(model._state.seed, INITIAL_FACTORS)
+    generator = make_generator(model._state.seed, Stream.INITIAL_WEIGHTS)
     V = torch.randn(X.shape[1], 6, generator=generator).double().numpy() / 6**0.5
 
     def solve(R, C, Y, weight):
@@ -265,7 +264,7 @@ def test_early_stopping_keeps_the_best_round(data):
     assert model.best_validation_score_ == max(scores)
     assert model.n_iter_ == len(scores) == len(model.objective_curve_)
     X_train, _, held_out = model._split_validation(data.X, model._state.seed)
-    assert model._validation_score(X_train, held_out) == max(scores)
+    assert make_ranking_scorer("ndcg@100")(model, X_train, held_out) == max(scores)
 
 
 def test_refit_takes_the_rounds_found_and_all_interactions(data):
@@ -299,7 +298,7 @@ def test_memory_keeps_the_pretraining(data, tmp_path, monkeypatch):
     def trained_again(*args, **kwargs):
         raise AssertionError("The content model was trained a second time.")
 
-    monkeypatch.setattr("skvae._content_model.train", trained_again)
+    monkeypatch.setattr("skvae._collaborative._content.train", trained_again)
     second.fit(sp.csr_matrix(data.X), item_features=sp.csr_matrix(data.features))
     second.set_params(dropout=np.float64(second.dropout), batch_size=np.int64(20))
     second.fit(data.X, item_features=data.features)
@@ -335,7 +334,10 @@ def test_interruption_within_an_epoch_leaves_a_usable_model(data):
 def test_interrupted_pretraining_leaves_a_usable_model(
     data, monkeypatch, early_stopping
 ):
-    monkeypatch.setattr("skvae._content_model.train", lambda *args: True)
+    monkeypatch.setattr(
+        "skvae._collaborative._content.train",
+        lambda *args: Outcome([], best_epoch=None, interrupted=True),
+    )
     model = CollaborativeVAE(**SMALL, early_stopping=early_stopping, refit=True)
     with pytest.raises(KeyboardInterrupt):
         model.fit(data.X, item_features=data.features)
@@ -365,8 +367,8 @@ def test_interruption_before_a_model_stands_keeps_the_old_one(
     model = pickle.loads(pickle.dumps(fitted))
     before = model.decision_function(data.X)
     for place in (
-        "skvae._content_model.make_content",
-        "skvae._factor_training.Sweep.start",
+        "skvae._collaborative._content.make_content",
+        "skvae._collaborative._rounds.Sweep.start",
     ):
         with monkeypatch.context() as patch:
             patch.setattr(place, interrupted)
@@ -551,7 +553,7 @@ def test_content_too_small_for_float32_is_taken_as_none(data, fitted):
 
 
 def test_a_truth_that_repeats_the_input_is_refused_at_once(data, monkeypatch):
-    monkeypatch.setattr("skvae._content_model.train", None)  # never called
+    monkeypatch.setattr("skvae._collaborative._content.train", None)  # never called
     model = CollaborativeVAE(**SMALL)
     with pytest.raises(ValueError, match="y_val repeats 1574 of the interactions"):
         model.fit(data.X, item_features=data.features, X_val=data.X, y_val=data.X)

@@ -146,7 +146,6 @@ def test_loss_of_an_epoch_is_the_elbo_of_torch_distributions(interactions):
 
 
 def _one_epoch(model, X, seed):
-    model._remember_rows(X)
     model._check_rows(X, reset=True)
     model.beta_ = model.beta
     model._start(0)  # the same weights each time

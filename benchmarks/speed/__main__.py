@@ -1,6 +1,6 @@
 """How fast skvae is: beside the bare arithmetic, beside its peers, and as data grow.
 
-    python benchmarks/speed [--only ml-1m growth] [--peers recbole implicit]
+    python -m benchmarks.speed [--only ml-1m growth] [--peers recbole implicit]
         [--rounds 5] [--threads 1] [--data folder] [--output folder]
 
 Every contestant is a child process with as many threads, in an environment of its own
@@ -11,21 +11,16 @@ not run again keep their figures in the output, each with the commit it was run 
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(1, str(HERE.parent))  # for _environment
-
-from environments import FOLDER, WORKERS  # noqa: E402
-from report import table  # noqa: E402
-from stages import STAGES  # noqa: E402
+from benchmarks.environment import DATA, RESULTS, environment
+from benchmarks.speed.environments import FOLDER, WORKERS
+from benchmarks.speed.report import table
+from benchmarks.speed.stages import STAGES
 
 
 def main(arguments=None):
-    from _environment import environment
-
     options = parse(arguments)
     path = options.output / "speed.json"
     results = json.loads(path.read_text()) if path.exists() else {}
@@ -50,10 +45,9 @@ def parse(arguments=None):
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    data = os.environ.get("SKVAE_DATA", HERE.parents[2] / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(data))
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--environments", type=Path, default=FOLDER)
-    parser.add_argument("--output", type=Path, default=HERE.parent / "results")
+    parser.add_argument("--output", type=Path, default=RESULTS)
     return parser.parse_args(arguments)
 
 

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 
 import scipy.sparse as sp
 
-HERE = Path(__file__).resolve().parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 READY = "ready"
 SETTINGS = {
     "hidden": 600,
@@ -222,9 +222,9 @@ class Contestant:
 
 
 def _child_environment(threads):
-    """Environment of a child: its number of threads, and this folder on its path."""
+    """Environment of a child: its number of threads, and where its imports are."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
         **dict.fromkeys(names, str(threads)),

@@ -1,7 +1,7 @@
 """An environment for each peer of the speed benchmark, as they exclude one another.
 
-    python benchmarks/speed/environments.py
-    python benchmarks/speed/environments.py implicit cornac
+    python -m benchmarks.speed.environments
+    python -m benchmarks.speed.environments implicit cornac
 
 makes those that are not there yet, which the benchmark does itself when it needs them.
 Each holds what `peers/requirements-<peer>.txt` says, where a pin that a peer forces has
@@ -17,7 +17,7 @@ import sys
 import venv
 from pathlib import Path
 
-from contestant import ContestantError
+from benchmarks.speed.contestant import ContestantError
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / ".environments"

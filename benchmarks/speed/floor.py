@@ -10,7 +10,8 @@ import time
 
 import numpy as np
 import torch
-from contestant import serve
+
+from benchmarks.speed.contestant import serve
 
 N_TRIALS = 5  # of each part
 

@@ -1,6 +1,6 @@
 """Users a second in training on a GPU, at the shape of MovieLens 20M.
 
-    python benchmarks/speed/gpu.py [--batch-sizes 500 2000 8000]
+    python -m benchmarks.speed.gpu [--batch-sizes 500 2000 8000]
         [--precisions float32 tf32 bfloat16] [--shape 116677 20108 9500000]
 
 Beside the rates stand the machine's measured ceilings (copies, matrix products), the
@@ -10,21 +10,16 @@ the rates are measured, which shows that the same code runs.
 """
 
 import argparse
-import sys
 import time
 import warnings
-from pathlib import Path
 
 import torch
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(1, str(HERE.parent))  # for _environment
-
-import shapes  # noqa: E402
-from _environment import describe, environment  # noqa: E402
-
-from skvae import MultVAERecommender  # noqa: E402
-from skvae._training import PRECISIONS, RowBatches, products_in, train  # noqa: E402
+from benchmarks.environment import describe, environment
+from benchmarks.speed import shapes
+from skvae import MultVAERecommender
+from skvae._training import PRECISIONS, RowBatches, train
+from skvae._training._precision import products_in
 
 HIDDEN, LATENT = 600, 200
 EPOCHS_OF_THE_PAPER = 200
@@ -89,7 +84,7 @@ def make(X, batch_size, precision, device):
         device=device,
         random_state=0,
     ).partial_fit(X[:batch_size])
-    net = model._make_net(X.shape[0], 1, None, False).initialize()
+    net = model._make_net(X.shape[0], 1, None, False, None)
     return net, RowBatches(X, device, for_training=True)
 
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import torch
-from contestant import serve
 
+from benchmarks.speed.contestant import serve
 from skvae import MultVAERecommender
 from skvae._training import RowBatches, train
 from skvae.metrics import make_ranking_scorer
@@ -50,7 +50,7 @@ class Skvae:
         if settings.n_batches is not None:
             rows = X[: settings.n_batches * settings.batch_size]
         self.batches = RowBatches(rows, self.model._module_device, for_training=True)
-        self.net = self.model._make_net(X.shape[0], 1, None, False).initialize()
+        self.net = self.model._make_net(X.shape[0], 1, None, False, None)
         self.score = make_ranking_scorer(f"ndcg@{settings.n_items}")
 
     def epoch(self):

@@ -1,19 +1,16 @@
 """Draw what the time of a training step goes into, from results/speed.json.
 
-python benchmarks/speed/picture.py [--results speed.json] [--output performance.svg]
+python -m benchmarks.speed.picture [--results speed.json] [--output performance.svg]
 """
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(1, str(HERE.parent))  # for _environment, which the report needs
-
-from report import TITLES  # noqa: E402
+from benchmarks.environment import REPOSITORY, RESULTS
+from benchmarks.speed.report import TITLES
 
 # Groups of the floor's parts, and their colours (Okabe & Ito, for all eyes).
 GROUPS = {
@@ -29,9 +26,9 @@ SHAPES = {"ml-1m": "MovieLens 1M", "ml-20m": "shape of MovieLens 20M"}
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    results = HERE.parent / "results" / "speed.json"
+    results = RESULTS / "speed.json"
     parser.add_argument("--results", type=Path, default=results)
-    output = HERE.parents[1] / "docs" / "images" / "performance.svg"
+    output = REPOSITORY / "docs" / "images" / "performance.svg"
     parser.add_argument("--output", type=Path, default=output)
     options = parser.parse_args(arguments)
     options.output.parent.mkdir(parents=True, exist_ok=True)

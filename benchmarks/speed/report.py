@@ -1,7 +1,7 @@
 """Put the figures of the speed benchmark in tables of Markdown."""
 
-from _environment import describe
-from stages import EPOCH_FLOORS
+from benchmarks.environment import describe
+from benchmarks.speed.stages import EPOCH_FLOORS
 
 TITLES = {
     "recbole": "RecBole MultiVAE",

@@ -4,7 +4,7 @@ The speed of a machine drifts by more than the contestants differ, so every roun
 each of them once, and their best rounds are compared.
 """
 
-from contestant import ContestantError
+from benchmarks.speed.contestant import ContestantError
 
 
 def start_all(starters, say=print):

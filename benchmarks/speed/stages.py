@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-import shapes
-from contestant import Contestant, ContestantError
-from environments import WORKERS, interpreter
-from rounds import run_rounds, start_all
+
+from benchmarks.speed import shapes
+from benchmarks.speed.contestant import Contestant, ContestantError
+from benchmarks.speed.environments import WORKERS, interpreter
+from benchmarks.speed.rounds import run_rounds, start_all
 
 HERE = Path(__file__).resolve().parent
 FLOOR, OURS = "floor", "skvae"

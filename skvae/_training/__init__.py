@@ -1,51 +1,51 @@
-"""Batches, schedules, random state, and the skorch net that runs the epochs."""
+"""Batches, schedules, random numbers, and the skorch net that runs the epochs."""
 
-from skvae._training._batches import IndexedBatches, RowBatches
-from skvae._training._callbacks import BEST_WEIGHTS, make_callbacks
-from skvae._training._device import out_of_memory, resolve_device
-from skvae._training._moments import (
-    MAX_TOTAL,
-    column_means,
-    column_variances,
-    count_row_totals,
-)
-from skvae._training._net import DivergedError, VAENet, train
-from skvae._training._precision import PRECISIONS, products_in
-from skvae._training._random import draw_seed, make_generator
-from skvae._training._resume import Resume, state_of
-from skvae._training._schedules import annealed_beta, annealing_steps, cosine_factor
+from skvae._training._batches import IndexedBatches, RowBatches, map_rows
+from skvae._training._callbacks import check_callbacks, make_callbacks
+from skvae._training._checkpoint import Checkpoint, check_checkpoint
+from skvae._training._device import device_of, resolve_device
+from skvae._training._net import Outcome, VAENet, make_net, train
+from skvae._training._precision import PRECISIONS
+from skvae._training._random import Stream, draw_seed, make_generator, stream_seed
+from skvae._training._schedules import annealing_steps, count_steps
 from skvae._training._state import (
     TrainingState,
     copy_to_cpu,
     get_moments,
     set_moments,
 )
+from skvae._training._statistics import (
+    MAX_TOTAL,
+    count_row_totals,
+    starting_outputs,
+)
 
 __all__ = [
-    "BEST_WEIGHTS",
     "MAX_TOTAL",
     "PRECISIONS",
-    "DivergedError",
+    "Checkpoint",
     "IndexedBatches",
-    "Resume",
+    "Outcome",
     "RowBatches",
+    "Stream",
     "TrainingState",
     "VAENet",
-    "annealed_beta",
     "annealing_steps",
-    "column_means",
-    "column_variances",
+    "check_callbacks",
+    "check_checkpoint",
     "copy_to_cpu",
-    "cosine_factor",
     "count_row_totals",
+    "count_steps",
+    "device_of",
     "draw_seed",
     "get_moments",
     "make_callbacks",
     "make_generator",
-    "out_of_memory",
-    "products_in",
+    "make_net",
+    "map_rows",
     "resolve_device",
     "set_moments",
-    "state_of",
+    "starting_outputs",
+    "stream_seed",
     "train",
 ]

@@ -3,22 +3,29 @@
 import numpy as np
 import scipy.sparse as sp
 import torch
+from torch.nn import functional as F
 
-from skvae.nn import SparseRows
+from skvae._nn import SparseRows
+from skvae._training._device import out_of_memory
 
-# On a CPU the product with a dense batch overtakes the sparse one at about this share
-# of stored entries (benchmarks/speed measures it).
+# Share of stored entries above which the dense product is faster than the sparse one
+# on a CPU (measured by benchmarks/speed).
 DENSE_PRODUCT_DENSITY = 0.1
 # Share of the free device memory that the data may take to stay resident.
 RESIDENT_SHARE = 0.5
+# Numbers in one tensor of inference.
+INFERENCE_BATCH_SIZE = 2**22
+# Vectorised kernels compute the last rows of a batch differently. So every batch of
+# inference is padded with empty rows to a multiple of this number: the position of a
+# row in the batch then decides nothing.
+ROW_MULTIPLE = 16
 
 
 class RowBatches:
     """Rows of a CSR matrix or array, addressable by index, as batches on a device.
 
-    On an accelerator a CSR that fits stays in device memory and batches are gathered
-    there, without a copy from the host in an epoch; one that does not is sent batch
-    by batch.
+    On an accelerator a CSR that fits stays in device memory, where batches are
+    gathered without copies from the host; otherwise batches are sent one by one.
 
     Parameters
     ----------
@@ -28,7 +35,8 @@ class RowBatches:
         Where the batches live.
     for_training : bool, default=False
         Choose between the sparse and the dense product by density. Inference on a CPU
-        always takes the sparse one, so that scores do not depend on the company.
+        always takes the sparse one, so that the scores of a row do not depend on the
+        other rows.
     """
 
     def __init__(self, X, device, *, for_training=False):
@@ -54,7 +62,7 @@ class RowBatches:
         Parameters
         ----------
         rows : slice or ndarray of int
-            Which, in order.
+            Which rows, in this order.
         """
         if self._resident is not None and not isinstance(rows, slice):
             return self._resident.take(rows)  # pragma: no cover - CUDA
@@ -89,12 +97,72 @@ class RowBatches:
 
 
 class IndexedBatches(RowBatches):
-    """Batches of rows, each with the places of its rows in the matrix."""
+    """Batches of rows, each with the indices of its rows in the matrix."""
 
     def take(self, rows):
-        """Return (batch, index): the rows, and an int64 tensor that says which."""
+        """Return (batch, index): the rows, and their indices as an int64 tensor."""
         index = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
         return super().take(rows), self._send(np.ascontiguousarray(index))
+
+
+@torch.no_grad()
+def map_rows(X, function, *, device, width):
+    """Apply a function to all rows by batches, without noise.
+
+    If the memory of a device does not suffice, batches are halved.
+
+    Parameters
+    ----------
+    X : CSR matrix or ndarray of shape (n_rows, n_columns)
+        Canonical if sparse.
+    function : callable
+        Takes a batch, `SparseRows` or a tensor, and returns a tensor with a row for
+        each of its rows.
+    device : torch.device
+        Where to compute.
+    width : int
+        Numbers per row in the widest tensor that the function makes.
+
+    Yields
+    ------
+    rows : slice
+        Rows of the batch.
+    batch : SparseRows or Tensor
+        The batch, without padding.
+    result : Tensor
+        Result for these rows.
+    """
+    batches = RowBatches(X, device)
+    size = _inference_rows(width)
+    start = 0
+    while start < len(batches):
+        rows = slice(start, min(start + size, len(batches)))
+        try:
+            batch = batches.take(rows)
+            result = function(_pad_rows(batch))
+        except torch.cuda.OutOfMemoryError as error:
+            if size == ROW_MULTIPLE:
+                raise out_of_memory(
+                    f"with {size} rows at once; use device='cpu', or a device with "
+                    "more free memory"
+                ) from error
+            size = max(size // 2 // ROW_MULTIPLE, 1) * ROW_MULTIPLE
+            continue
+        yield rows, batch, result[: rows.stop - rows.start]
+        start = rows.stop
+
+
+def _inference_rows(width):
+    """Rows in a batch of inference: a multiple of `ROW_MULTIPLE`, at least one."""
+    rows = INFERENCE_BATCH_SIZE // width // ROW_MULTIPLE
+    return max(rows, 1) * ROW_MULTIPLE
+
+
+def _pad_rows(batch):
+    """Pad a batch with rows of zeros to a multiple of `ROW_MULTIPLE`."""
+    if isinstance(batch, SparseRows):
+        return batch.pad_rows(-(-batch.n_rows // ROW_MULTIPLE) * ROW_MULTIPLE)
+    return F.pad(batch, (0, 0, 0, -batch.shape[0] % ROW_MULTIPLE))
 
 
 def _index_dtype(nnz):
@@ -123,7 +191,7 @@ class _ResidentCSR:
         lengths = self.lengths[rows]
         indptr = lengths.new_zeros(len(rows) + 1)
         torch.cumsum(lengths, 0, out=indptr[1:])
-        # From the place within the batch to the place within the whole matrix.
+        # From positions in the batch to positions in the whole matrix.
         shift = torch.repeat_interleave(
             self.starts[rows] - indptr[:-1], lengths, output_size=n_values
         )
@@ -138,7 +206,7 @@ class _ResidentCSR:
 
 
 def _fits(X, device):
-    """Whether the CSR may stay in the device's memory; never on the CPU, its home."""
+    """Whether the CSR may stay in device memory; on the CPU it needs no copy."""
     if device.type != "cuda":
         return False
     free = torch.cuda.mem_get_info(device)[0]  # pragma: no cover - CUDA

@@ -1,12 +1,23 @@
-"""skorch callbacks: those of our own, and the list that a fit runs with."""
+"""skorch callbacks of the package, and the list of callbacks of a fit."""
 
-import torch
 from sklearn.base import clone
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, PrintLog
 from skorch.utils import noop
 from tqdm.auto import tqdm
 
+from skvae._training._schedules import make_lr_schedule
+
 BEST_WEIGHTS = "best_weights"  # name of the callback that keeps them
+# Names of the callbacks that a fit makes itself; "epoch_timer" is skorch's.
+CALLBACK_NAMES = {
+    BEST_WEIGHTS,
+    "epoch_timer",
+    "lr_schedule",
+    "print_log",
+    "progress",
+    "resume",
+    "validation_score",
+}
 
 
 class ValidationScore(Callback):
@@ -32,9 +43,9 @@ class ProgressBar(Callback):
     Parameters
     ----------
     n_epochs : int
-        Epochs planned.
+        Planned epochs.
     description : str
-        What stands before the bar.
+        Text before the bar.
     """
 
     SHOWN = ("train_loss", "train_kl", "beta", "objective", "valid_score")
@@ -48,7 +59,7 @@ class ProgressBar(Callback):
         self.bar_ = tqdm(total=self.n_epochs, desc=self.description, unit="epoch")
 
     def on_epoch_end(self, net, **kwargs):
-        """Move the bar on."""
+        """Advance the bar."""
         epoch = net.history[-1]
         shown = {name: epoch[name] for name in self.SHOWN if name in epoch}
         self.bar_.set_postfix({k: f"{v:.4g}" for k, v in shown.items()}, refresh=False)
@@ -59,38 +70,61 @@ class ProgressBar(Callback):
         self.bar_.close()
 
 
+def check_callbacks(callbacks):
+    """Raise a ValueError unless `callbacks` holds skorch callbacks, named or not."""
+    for callback in callbacks or ():
+        named = (
+            isinstance(callback, tuple)
+            and len(callback) == 2
+            and isinstance(callback[0], str)
+        )
+        if named and callback[0] in CALLBACK_NAMES:
+            raise ValueError(
+                f"callbacks holds one named {callback[0]!r}, which is the name of a "
+                "callback of the fit itself; choose another name."
+            )
+        if not isinstance(callback[1] if named else callback, Callback):
+            raise ValueError(
+                f"callbacks holds {callback!r}; pass skorch callbacks or pairs of "
+                "a name and a callback."
+            )
+
+
 def make_callbacks(
     n_epochs,
     *,
-    score_function,
-    patience,
-    tol,
-    lr_schedule,
-    callbacks,
+    planned_steps,
     verbose,
     description,
+    lr_schedule=None,
+    score_function=None,
+    patience=None,
+    tol=0.0,
+    callbacks=(),
     resume=None,
 ):
-    """Put together the callbacks of a fit, in the order in which they are called.
+    """Make the callbacks of a fit, in the order in which they are called.
 
     Parameters
     ----------
     n_epochs : int
-        Epochs planned.
-    score_function : callable or None
-        Validation score, greater is better; None for no validation.
-    patience : int or None
-        Epochs without a better score after which training ends; None for no such end.
-    tol : float
-        What a better score must gain at least.
-    lr_schedule : str, skorch callback or None
-        "plateau" and callbacks stand here; "cosine" is the net's own.
-    callbacks : sequence
-        The caller's, cloned before skorch writes into them.
+        Planned epochs.
+    planned_steps : int
+        Steps that the learning-rate schedule spans.
     verbose : int
         1 for a progress bar, more for a table by epoch.
     description : str
-        What stands before the progress bar.
+        Text before the progress bar.
+    lr_schedule : str, skorch callback or None, default=None
+        As of `make_lr_schedule`.
+    score_function : callable or None, default=None
+        Validation score, greater is better; None for no validation.
+    patience : int or None, default=None
+        Epochs without a better score after which training ends; None for no limit.
+    tol : float, default=0.0
+        Improvement that makes a score a better one.
+    callbacks : sequence, default=()
+        Callbacks of the caller, which are cloned because skorch writes into them.
     resume : Resume or None, default=None
         Of a fit with a checkpoint.
 
@@ -104,15 +138,14 @@ def make_callbacks(
         made.append(("validation_score", ValidationScore(score_function)))
     if verbose == 1:
         made.append(("progress", ProgressBar(n_epochs, description)))
-    if lr_schedule == "plateau":
-        made.append(("lr_schedule", _plateau_schedule(validated)))
-    elif isinstance(lr_schedule, Callback):
-        made.append(("lr_schedule", clone(lr_schedule, safe=False)))
+    schedule = make_lr_schedule(lr_schedule, planned_steps, validated=validated)
+    if schedule is not None:
+        made.append(("lr_schedule", schedule))
     made += [clone(callback, safe=False) for callback in callbacks]
     if verbose > 1:
         made.append(("print_log", PrintLog()))
     if validated:
-        # Behind those above, for it ends the loop before they have seen the epoch.
+        # After those above, as it ends the loop before later ones see the epoch.
         made.append((BEST_WEIGHTS, _keep_best(patience or n_epochs + 1, tol)))
     if resume is not None:
         made.append(("resume", resume))
@@ -128,14 +161,4 @@ def _keep_best(patience, tol):
         threshold_mode="abs",
         load_best=True,
         sink=noop,
-    )
-
-
-def _plateau_schedule(validated):
-    return LRScheduler(
-        torch.optim.lr_scheduler.ReduceLROnPlateau,
-        monitor="valid_score" if validated else "train_loss",
-        mode="max" if validated else "min",
-        factor=0.5,
-        patience=5,
     )

@@ -1,4 +1,6 @@
-"""Which device to compute on."""
+"""The device to compute on."""
+
+from itertools import chain
 
 import torch
 
@@ -34,8 +36,13 @@ def resolve_device(device):
     return resolved
 
 
+def device_of(module):
+    """Device of a module, which holds at least one parameter or buffer."""
+    return next(chain(module.parameters(), module.buffers())).device
+
+
 def out_of_memory(what_to_do):
-    """Make the error of a device whose memory does not suffice."""
+    """Make the error for a device that has run out of memory."""
     return torch.cuda.OutOfMemoryError(
         f"The device ran out of memory {what_to_do}. Other processes, or models of "
         "this one, may hold some of it."

@@ -1,67 +1,86 @@
-"""The skorch net: our batches and the ELBO inside skorch's loop, hooks and history."""
+"""The skorch net: batches and loss of this package in skorch's training loop."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer
 
-from skvae._training._device import out_of_memory
+from skvae._nn import reused_buffers
+from skvae._training._callbacks import BEST_WEIGHTS
+from skvae._training._device import device_of, out_of_memory
 from skvae._training._precision import products_in
-from skvae._training._random import make_generator
-from skvae._training._schedules import annealed_beta, cosine_factor
-from skvae.nn import reused_buffers
+from skvae._training._random import Stream, make_generator
+from skvae._training._schedules import annealed_beta
 
-SHUFFLE, NOISE = 1, 2  # streams of random numbers; see make_generator
+# Names of the parameters that weight decay leaves alone.
+NEVER_DECAYED = ("*bias*", "*likelihood.*")
 
 
 class DivergedError(ValueError):
-    """Training has diverged, and would again if it were run again."""
+    """Training has diverged, and would diverge again."""
 
 
-class VAENet(NeuralNet):
-    """Train a `skvae.nn.VAE` on `RowBatches`.
-
-    What differs from skorch: a batch is cut from the matrix at once rather than row
-    by row, the loss comes from the module itself, and losses stay on an accelerator
-    until the epoch ends, but for a look at every 64th, for which the host must wait.
+@dataclass(frozen=True)
+class Outcome:
+    """What a training has recorded.
 
     Parameters
     ----------
-    module : skvae.nn.VAE or other torch module
+    epochs : list of dict
+        Records of the epochs that were completed, by name.
+    best_epoch : int or None
+        Epoch of the best validation score, from 1; None without validation.
+    interrupted : bool
+        Whether the user interrupted the training.
+    """
+
+    epochs: list
+    best_epoch: int | None
+    interrupted: bool
+
+
+class VAENet(NeuralNet):
+    """Train a VAE on `RowBatches`.
+
+    It differs from skorch in three points: a batch is cut from the matrix at once
+    rather than row by row, the loss comes from the module itself, and losses stay on
+    an accelerator until the epoch ends, except for a check at every 64th step, for
+    which the host has to wait.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
         On its device. Called with a batch and a generator, it returns the negative
         log-likelihood and the KL of each row, and further terms of the loss if any.
     seed : int
         Seed of shuffling, dropout and noise.
-    planned_steps : int
-        Steps that the learning-rate schedule runs over.
     beta : float
-        Cap of the KL's weight.
+        Cap of the weight of the KL.
     n_annealing_steps : int
         Steps until the cap.
-    cosine : bool
-        Let the learning rate fall along a cosine.
     precision : str, default="float32"
         Of matrix products; see `products_in`.
     first_epoch, first_step : int
         Where an earlier run of the same fit ended.
     training_of : str, default="the model"
-        What errors say was trained.
+        What was trained, for errors.
     remedy : str, default="lower learning_rate_init or scale X"
-        What to do where training diverges.
+        What to do if training diverges, for errors.
     **kwargs
         As of `skorch.NeuralNet`.
     """
+
+    recorded_last = "train_loss"  # what marks a completed epoch in the history
 
     def __init__(
         self,
         module,
         *,
         seed,
-        planned_steps,
         beta,
         n_annealing_steps,
-        cosine,
         precision="float32",
         first_epoch=0,
         first_step=0,
@@ -73,10 +92,8 @@ class VAENet(NeuralNet):
             module, criterion=torch.nn.Identity, train_split=None, **kwargs
         )
         self.seed = seed
-        self.planned_steps = planned_steps
         self.beta = beta
         self.n_annealing_steps = n_annealing_steps
-        self.cosine = cosine
         self.precision = precision
         self.first_epoch = first_epoch
         self.first_step = first_step
@@ -88,15 +105,15 @@ class VAENet(NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Take up the count of steps and epochs."""
+        """Set the counts of steps and epochs."""
         self.step_, self.epoch_ = self.first_step, self.first_epoch
 
     def get_dataset(self, X, y=None):
-        """Our batches are a dataset already."""
+        """Return the batches, which serve as a dataset."""
         return X
 
     def get_iterator(self, dataset, training=False):
-        """Our batches are an iterator too, made afresh in each epoch."""
+        """Return the batches, which make an iterator in each epoch."""
         return dataset
 
     def train_step_single(self, batch, **fit_params):
@@ -119,31 +136,31 @@ class VAENet(NeuralNet):
         return annealed_beta(self.step_, self.beta, self.n_annealing_steps)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Go over all rows once and record the means of the epoch.
+        """Iterate over all rows once and record the means of the epoch.
 
         Raises
         ------
         DivergedError
-            If a loss is not finite, or the weights when the epoch ends. On a CPU it is
-            raised at once, elsewhere after up to 64 steps.
+            If a loss is not finite, or the weights at the end of the epoch. On a CPU
+            it is raised at once, elsewhere after up to 64 steps.
         """
         if iterator is None:
             return
         device = iterator.device
-        self.noise_ = make_generator(self.seed, NOISE, self.epoch_, device=device)
-        order = make_generator(self.seed, SHUFFLE, self.epoch_)
+        self.noise_ = make_generator(
+            self.seed, Stream.NOISE, self.epoch_, device=device
+        )
+        order = make_generator(self.seed, Stream.SHUFFLE, self.epoch_)
         names = ("loss", "reconstruction", "kl")
         losses, sizes = [], []
         for batch in iterator.shuffled(self.batch_size, order):
             self.notify("on_batch_begin", batch=batch, training=training)
-            if self.cosine:
-                self._set_learning_rate()
             step = step_fn(batch, **fit_params)
             losses.append(torch.stack([step[name] for name in names]))
             sizes.append(_n_rows(batch))
             self.step_ += 1
-            looks_now = len(losses) % _steps_between_looks(device) == 0
-            if looks_now and not math.isfinite(step["loss"]):
+            is_checked = len(losses) % _steps_between_checks(device) == 0
+            if is_checked and not math.isfinite(step["loss"]):
                 self._check_losses(torch.stack(losses)[:, 0])
             self.notify("on_batch_end", batch=batch, training=training, **step)
         losses = torch.stack(losses).cpu().double()  # some devices lack float64
@@ -155,11 +172,6 @@ class VAENet(NeuralNet):
         self.history.record("beta", self.beta_at_step())
         self.history.record(f"{prefix}_batch_count", len(sizes))
         self.epoch_ += 1
-
-    def _set_learning_rate(self):
-        learning_rate = self.lr * cosine_factor(self.step_, self.planned_steps)
-        for group in self.optimizer_.param_groups:
-            group["lr"] = learning_rate
 
     def _check_losses(self, losses):
         finite = torch.isfinite(losses)
@@ -175,7 +187,9 @@ class VAENet(NeuralNet):
         trained = (w.detach() for w in self.module_.parameters() if w.requires_grad)
         # A sum over an infinite value is infinite or NaN, and takes no memory.
         if not all(torch.isfinite(weight.sum()) for weight in trained):
-            raise self._divergence(f"Weights grew infinite in epoch {self.epoch_ + 1}")
+            raise self._divergence(
+                f"Weights became infinite in epoch {self.epoch_ + 1}"
+            )
 
     def _divergence(self, what):
         return DivergedError(
@@ -183,6 +197,50 @@ class VAENet(NeuralNet):
             "a learning rate that is too high for this data, or input of very large "
             f"scale (the rate was {self.lr}): {self.remedy}."
         )
+
+
+def make_net(
+    module,
+    *,
+    net_class=VAENet,
+    optimizer=torch.optim.AdamW,
+    weight_decay,
+    verbose,
+    **kwargs,
+):
+    """Make an initialised net for a module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The module to train, on its device.
+    net_class : type, default=VAENet
+        `VAENet` or a subclass.
+    optimizer : type, default=torch.optim.AdamW
+        Optimiser with a fused kernel.
+    weight_decay : float
+        Of weights; neither of biases nor of the parameters of a likelihood.
+    verbose : int
+        More than 1 for a line for each epoch.
+    **kwargs
+        Further parameters of the net: ``lr`` and the callbacks among them.
+
+    Returns
+    -------
+    net : VAENet
+    """
+    device = device_of(module)
+    if any(True for _ in module.parameters()):
+        kwargs |= {
+            "optimizer": optimizer,
+            "optimizer__fused": device.type in ("cpu", "cuda"),
+            "optimizer__weight_decay": weight_decay,
+            "optimizer__param_groups": [
+                (pattern, {"weight_decay": 0.0}) for pattern in NEVER_DECAYED
+            ],
+        }
+    net = net_class(module, device=device, verbose=int(verbose > 1), **kwargs)
+    return net.initialize()
 
 
 def train(net, batches, n_epochs):
@@ -195,12 +253,12 @@ def train(net, batches, n_epochs):
     batches : RowBatches
         Training rows.
     n_epochs : int
-        At most so many.
+        Number of epochs at most.
 
     Returns
     -------
-    interrupted : bool
-        Whether the user interrupted; the net then holds what it has learned.
+    outcome : Outcome
+        If the user interrupted the training, the net keeps what it had learned.
 
     Raises
     ------
@@ -231,11 +289,16 @@ def train(net, batches, n_epochs):
     net.notify("on_train_end", X=batches, y=None)
     if interrupted:
         net.check_weights()  # which an epoch does when it ends
-    return interrupted
+    best = dict(net.callbacks_).get(BEST_WEIGHTS)
+    return Outcome(
+        epochs=[epoch for epoch in net.history if net.recorded_last in epoch],
+        best_epoch=(best is not None and best.best_epoch_) or None,
+        interrupted=interrupted,
+    )
 
 
-def _steps_between_looks(device):
-    """Steps from one look at the loss to the next, for which an accelerator waits."""
+def _steps_between_checks(device):
+    """Steps between checks of the loss, each of which synchronises the device."""
     return 1 if device.type == "cpu" else 64
 
 

@@ -1,13 +1,13 @@
-"""All that a net needs to go on in another process, as named tensors, and back."""
+"""The state of a net as named tensors, to continue in another process, and back."""
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from skvae._training._callbacks import BEST_WEIGHTS
 from skvae._training._state import get_moments, set_moments
 
 WEIGHTS, MOMENTS, BEST, HISTORY = "module.", "moments.", "best.", "history."
-# What the callbacks read of past epochs, and estimators keep as curves.
+# What callbacks read of past epochs, and what estimators keep as curves.
 RECORDED = (
     "train_loss",
     "train_reconstruction",
@@ -19,16 +19,16 @@ RECORDED = (
 
 
 class Resume(Callback):
-    """Take a state up when training begins, and hand the net over after each epoch.
+    """Restore a state when training begins, and pass the net on after each epoch.
 
-    It stands behind all other callbacks, so that they have seen the epoch. That with
-    which early stopping ends the loop is not handed over: to go on before it is to end
-    there again.
+    It comes after all other callbacks, so that they have seen the epoch. The epoch in
+    which early stopping ends the loop is not passed on: a resumed fit repeats it and
+    ends there again.
 
     Parameters
     ----------
     state : dict of str to Tensor or None
-        What `state_of` gave; None to start where the net stands.
+        What `state_of` gave; None to start from the net as it is.
     save : callable
         Takes the net.
     """
@@ -38,12 +38,12 @@ class Resume(Callback):
         self.save = save
 
     def on_train_begin(self, net, **kwargs):
-        """Take the state up.
+        """Restore the state.
 
         Raises
         ------
         ValueError
-            If it is that of another network.
+            If it is the state of another network.
         """
         if self.state is None:
             return
@@ -56,20 +56,20 @@ class Resume(Callback):
             ) from error
 
     def on_epoch_end(self, net, **kwargs):
-        """Hand the net over."""
+        """Pass the net on."""
         self.save(net)
 
 
 def state_of(net):
     """State of a net at the end of an epoch. Weights are not copied.
 
-    The numbers of an epoch are drawn from streams of their own, so that there is no
-    state of generators.
+    Generators have no state to keep, as the numbers of each epoch come from streams
+    of their own.
 
     Parameters
     ----------
     net : VAENet
-        In training, all epochs of it in its history.
+        In training, with all its epochs in its history.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def state_of(net):
     for name, value in weights.items():
         if not isinstance(value, torch.Tensor):
             raise ValueError(
-                f"{name} of a network of your own is no tensor but "
+                f"{name} of a network of your own is not a tensor but a "
                 f"{type(value).__name__}, which a checkpoint cannot hold; pass "
                 "checkpoint=None."
             )
@@ -111,13 +111,13 @@ def state_of(net):
 
 
 def put_state(net, state):
-    """Put a net that begins its training where another one stood.
+    """Give a net that begins its training the state of another one.
 
     Parameters
     ----------
     net : VAENet
-        Its callbacks have begun. It has trained the same module with the same
-        settings as that of `state_of`.
+        Its callbacks have begun. It has the same module and the same settings as the
+        net that was passed to `state_of`.
     state : dict of str to Tensor
         What `state_of` gave.
     """
@@ -138,8 +138,8 @@ def put_state(net, state):
     callbacks = dict(net.callbacks_)
     if BEST_WEIGHTS in callbacks:
         _put_stopping(callbacks[BEST_WEIGHTS], state, weights)
-    if "lr_schedule" in callbacks:
-        schedule = callbacks["lr_schedule"]
+    schedule = callbacks.get("lr_schedule")
+    if isinstance(schedule, LRScheduler):  # the others depend on the step alone
         for score in net.history[:, schedule.monitor]:
             schedule.lr_scheduler_.step(score)
 
@@ -154,7 +154,7 @@ def _put_stopping(stopping, state, weights):
 
 
 def _under(prefix, tensors):
-    """Tensors whose names begin with a prefix, by the rest of their names."""
+    """Tensors whose names begin with a prefix, by the rest of the name."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

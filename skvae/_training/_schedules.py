@@ -1,7 +1,16 @@
-"""The weight of the KL and the learning rate as functions of the step."""
+"""Schedules: the weight of the KL and the learning rate as functions of the step."""
 
 import math
 from numbers import Integral
+
+import torch
+from sklearn.base import clone
+from skorch.callbacks import Callback, LRScheduler
+
+
+def count_steps(n_rows, batch_size, n_epochs):
+    """Number of steps of a fit of so many epochs."""
+    return n_epochs * -(-n_rows // batch_size)
 
 
 def annealing_steps(annealing, planned_steps):
@@ -36,8 +45,56 @@ def annealed_beta(step, cap, n_annealing_steps):
 def cosine_factor(step, planned_steps):
     """Factor of the learning rate at a step: half a cosine from 1 to 0.
 
-    Loshchilov & Hutter 2017, eq. 5, without restarts. Past the planned steps it
-    stays at the factor of the last one, so that training that goes on still learns.
+    Loshchilov & Hutter 2017, eq. 5, without restarts. After the planned steps it
+    stays at the factor of the last one.
     """
     step = min(step, planned_steps - 1)
     return 0.5 * (1.0 + math.cos(math.pi * step / planned_steps))
+
+
+class CosineSchedule(Callback):
+    """Let the learning rate of a net fall along half a cosine.
+
+    Parameters
+    ----------
+    planned_steps : int
+        Steps of the whole fit.
+    """
+
+    def __init__(self, planned_steps):
+        self.planned_steps = planned_steps
+
+    def on_batch_begin(self, net, **kwargs):
+        """Set the rate of the step."""
+        rate = net.lr * cosine_factor(net.step_, self.planned_steps)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = rate
+
+
+def make_lr_schedule(lr_schedule, planned_steps, *, validated):
+    """Make the callback that a parameter `lr_schedule` names.
+
+    Parameters
+    ----------
+    lr_schedule : {"cosine", "plateau"}, skorch callback or None
+        As of the estimators. A callback of the caller is cloned.
+    planned_steps : int
+        Steps of the whole fit.
+    validated : bool
+        Whether there is a validation score; if not, "plateau" monitors the loss.
+
+    Returns
+    -------
+    callback : Callback or None
+    """
+    if lr_schedule == "cosine":
+        return CosineSchedule(planned_steps)
+    if lr_schedule == "plateau":
+        return LRScheduler(
+            torch.optim.lr_scheduler.ReduceLROnPlateau,
+            monitor="valid_score" if validated else "train_loss",
+            mode="max" if validated else "min",
+            factor=0.5,
+            patience=5,
+        )
+    return None if lr_schedule is None else clone(lr_schedule, safe=False)

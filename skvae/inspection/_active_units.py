@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skvae._plotting import BLUE, GREY, LIGHT_GREY, make_panels, merge_style
 from skvae.inspection._fitted import final_estimator
+from skvae.utils._plotting import BLUE, GREY, LIGHT_GREY, make_panels, merge_style
 
 IN_USE_KL = 0.01  # nats
 MAX_TICKS = 30

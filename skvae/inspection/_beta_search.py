@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skvae._plotting import (
+from skvae.inspection._fitted import final_estimator
+from skvae.utils._plotting import (
     BLACK,
     GREY,
     VERMILLION,
@@ -12,7 +13,6 @@ from skvae._plotting import (
     merge_style,
     metric_label,
 )
-from skvae.inspection._fitted import final_estimator
 
 
 class BetaSearchDisplay:

@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skvae._plotting import make_panels, merge_style
 from skvae.inspection._fitted import final_estimator, require
 from skvae.inspection._images import as_rows, check_image_shape, montage
+from skvae.utils._plotting import make_panels, merge_style
 
 RESPONSES = ("mean", "sample")
 

@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skvae._plotting import BLUE, COLORS, MARKERS, make_panels, merge_style
 from skvae.inspection._fitted import final_estimator, require
 from skvae.inspection._images import as_rows
+from skvae.utils._plotting import BLUE, COLORS, MARKERS, make_panels, merge_style
 
 MAX_CLASSES = 20  # more cannot be told apart
 

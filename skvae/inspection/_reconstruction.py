@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skvae._plotting import COLORS, LINE_STYLES, make_panels, merge_style
 from skvae.inspection._fitted import final_estimator, require
 from skvae.inspection._images import (
     as_rows,
@@ -10,6 +9,7 @@ from skvae.inspection._images import (
     image_centers,
     montage,
 )
+from skvae.utils._plotting import COLORS, LINE_STYLES, make_panels, merge_style
 
 NAMES = ("original", "reconstruction")
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from skvae._plotting import (
+from skvae.inspection._fitted import final_estimator
+from skvae.utils._plotting import (
     count_from_one,
     line_style,
     make_panels,
     merge_style,
     metric_label,
 )
-from skvae.inspection._fitted import final_estimator
 
 # Curves in the order in which they are drawn: the attribute, and what it is.
 ATTRIBUTES = {

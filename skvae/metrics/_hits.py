@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skvae.model_selection._sparse import entry_rows, take_entries
+from skvae.utils._sparse import entry_rows, take_entries
 
 GAINS = {
     "binary": np.ones_like,

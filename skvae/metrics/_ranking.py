@@ -5,12 +5,11 @@ import numpy as np
 from skvae.metrics import _hits
 from skvae.metrics._validation import (
     as_array,
-    check_choice,
     check_one_ranking,
-    check_positive_int,
     hits_at_k,
     ranked_items,
 )
+from skvae.utils._validation import check_choice, check_positive_int
 
 
 def ndcg_at_k(

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skvae._plotting import line_style, make_panels, merge_style, metric_label
 from skvae.metrics import _hits
 from skvae.metrics._ranking import coverage_at_k
 from skvae.metrics._scorer import PER_USER_METRICS, make_ranking_scorer, parse_metrics
-from skvae.metrics._validation import check_one_ranking, check_positive_int
+from skvae.metrics._validation import check_one_ranking
 from skvae.metrics._validation import ranked_items as first_items
-from skvae.model_selection._sparse import check_interactions, errors_naming
+from skvae.utils._plotting import line_style, make_panels, merge_style, metric_label
+from skvae.utils._sparse import check_interactions
+from skvae.utils._validation import check_positive_int, errors_naming
 
 DEFAULT_K = (1, 2, 5, 10, 20, 50, 100)
 

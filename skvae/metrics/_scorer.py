@@ -11,8 +11,9 @@ from scipy.sparse import issparse
 from skvae.metrics import _hits
 from skvae.model_selection import hold_out_interactions
 from skvae.model_selection._hold_out import check_test_size
-from skvae.model_selection._sparse import check_interactions, errors_naming
 from skvae.model_selection._top_items import iter_top_items
+from skvae.utils._sparse import check_interactions
+from skvae.utils._validation import errors_naming
 
 # Number of each user from the hits and k. Coverage is of all users together.
 PER_USER_METRICS = {

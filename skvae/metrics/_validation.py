@@ -1,13 +1,14 @@
 """What the ranking metrics are given, checked and brought to one form."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 
 from skvae.metrics import _hits
-from skvae.model_selection._sparse import check_interactions, errors_naming
 from skvae.model_selection._top_items import as_score_tensor, row_chunks
-from skvae.model_selection._top_k import top_k
+from skvae.utils._sparse import check_interactions
+from skvae.utils._top_k import top_k
+from skvae.utils._validation import check_positive_int, errors_naming
 
 
 def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
@@ -67,15 +68,3 @@ def check_one_ranking(y_score, y_rank):
             "Pass either y_score, the scores of all items, or y_rank, the indices of "
             "the ranked items, by keyword; exactly one of them."
         )
-
-
-def check_positive_int(name, value):
-    """Raise for what cannot be a length."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r}: pass an integer of at least 1.")
-
-
-def check_choice(name, value, known):
-    """Raise for a value that is not one of those known."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name}={value!r} is not known; pass one of {list(known)}.")

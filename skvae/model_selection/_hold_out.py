@@ -6,12 +6,8 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 
-from skvae.model_selection._sparse import (
-    check_interactions,
-    entry_rows,
-    errors_naming,
-    take_entries,
-)
+from skvae.utils._sparse import check_interactions, entry_rows, take_entries
+from skvae.utils._validation import errors_naming
 
 
 def hold_out_interactions(X, test_size=0.2, *, random_state=None, by="random"):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skvae.model_selection._hold_out import check_test_size, count_held_out
-from skvae.model_selection._sparse import check_interactions, take_entries
+from skvae.utils._sparse import check_interactions, take_entries
 
 
 def hold_out_items(X, test_size=0.2, *, random_state=None):

@@ -1,14 +1,14 @@
 """Top items of every user, by row chunks, for anything with decision_function."""
 
 import inspect
-from numbers import Integral
 
 import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from skvae.model_selection._sparse import entry_rows, errors_naming
-from skvae.model_selection._top_k import top_k
+from skvae.utils._sparse import entry_rows
+from skvae.utils._top_k import check_candidates, check_n_items, top_k
+from skvae.utils._validation import errors_naming
 
 CHUNK_BYTES = 64 * 2**20
 RECOMMEND_KEYWORDS = {"n_items", "exclude_seen", "candidates", "return_scores"}
@@ -167,83 +167,6 @@ def iter_top_items(
         items, scores = top_k(scores, n_items, seen=seen, candidates=candidates)
         ranked = (items.numpy(), scores.numpy())
         yield (chunk, *ranked) if return_scores else (chunk, ranked[0])
-
-
-def check_candidates(candidates, n_catalogue):
-    """Check the indices of the items to rank.
-
-    Parameters
-    ----------
-    candidates : array-like of shape (n_candidates,), int, or None
-        What the caller passed.
-
-    n_catalogue : int
-        Number of items there are.
-
-    Returns
-    -------
-    candidates : ndarray, int64, or None
-        Sorted, each once. None for None.
-
-    Raises
-    ------
-    ValueError
-        If they are not a 1-D array of integers in ``[0, n_catalogue)``.
-    """
-    if candidates is None:
-        return None
-    with errors_naming("candidates", candidates):
-        candidates = np.asarray(candidates)
-    if (
-        candidates.ndim != 1
-        or candidates.size == 0
-        or candidates.dtype.kind not in "iu"
-    ):
-        raise ValueError(
-            f"candidates has shape {candidates.shape} and dtype {candidates.dtype}; "
-            "pass a 1-D array of item indices (np.flatnonzero(mask) of a mask)."
-        )
-    candidates = np.unique(candidates).astype(np.int64)
-    if candidates[0] < 0 or candidates[-1] >= n_catalogue:
-        raise ValueError(
-            f"candidates reach from {candidates[0]} to {candidates[-1]} but there are "
-            f"{n_catalogue} items; pass indices from 0 to {n_catalogue - 1}."
-        )
-    return candidates
-
-
-def check_n_items(n_items, n_catalogue, candidates=None):
-    """Raise unless so many items can be ranked.
-
-    Parameters
-    ----------
-    n_items : int
-        How many are asked for.
-
-    n_catalogue : int
-        Number of items there are.
-
-    candidates : array or None, default=None
-        The items to rank, as :func:`check_candidates` gives them.
-
-    Raises
-    ------
-    ValueError
-        If ``n_items`` is no positive integer or more than there are to rank.
-    """
-    is_integer = isinstance(n_items, Integral) and not isinstance(n_items, bool)
-    if not is_integer or n_items < 1:
-        raise ValueError(f"n_items={n_items!r}: pass an integer of at least 1.")
-    if candidates is not None and n_items > len(candidates):
-        raise ValueError(
-            f"n_items={n_items} but there are {len(candidates)} distinct candidates; "
-            "ask for at most that many."
-        )
-    if n_items > n_catalogue:
-        raise ValueError(
-            f"n_items={n_items} but there are {n_catalogue} items; ask for at most "
-            "that many."
-        )
 
 
 def _name(estimator):

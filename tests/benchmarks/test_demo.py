@@ -1,10 +1,11 @@
 import gzip
 import zipfile
 
-import demo
 import numpy as np
 import pytest
-from _demo_data import DemoError, choose_columns, generate, load, read_header
+
+from benchmarks.demo import __main__ as demo
+from benchmarks.demo.data import DemoError, choose_columns, generate, load, read_header
 
 TINY = {"n_users": 60, "n_items": 40, "n_factors": 3, "n_interactions_per_user": 8}
 QUICK_GRID = {"n_components": [4]}

@@ -1,10 +1,9 @@
-import gpu
 import numpy as np
 import pytest
-import report
-import shapes
 import torch
-from floor import Floor
+
+from benchmarks.speed import gpu, report, shapes
+from benchmarks.speed.floor import Floor
 
 
 def test_generated_matrix_has_the_shape_and_popular_items():

@@ -2,12 +2,18 @@ import re
 from functools import partial
 from types import SimpleNamespace
 
-import environments
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from contestant import SETTINGS, Batches, Contestant, ContestantError
-from rounds import run_rounds, start_all
+
+from benchmarks.speed import environments
+from benchmarks.speed.contestant import (
+    SETTINGS,
+    Batches,
+    Contestant,
+    ContestantError,
+)
+from benchmarks.speed.rounds import run_rounds, start_all
 
 WORKER = """
 import os
@@ -15,7 +21,7 @@ import sys
 
 print("hello from an import")
 
-from contestant import serve
+from benchmarks.speed.contestant import serve
 
 print("ready to import more")
 
@@ -113,7 +119,11 @@ def test_a_failing_action_is_told_with_the_end_of_the_output(start, action, told
     ("text", "told"),
     [
         ("import a_package_that_is_not_there", "ModuleNotFoundError"),
-        ("from contestant import serve\nserve(lambda X, settings: 1 / 0)", "ZeroDiv"),
+        (
+            "from benchmarks.speed.contestant import serve\n"
+            "serve(lambda X, settings: 1 / 0)",
+            "ZeroDiv",
+        ),
     ],
 )
 def test_a_child_that_cannot_start_is_told(start, text, told):
@@ -176,7 +186,7 @@ def test_what_comes_before_the_first_batch_counts_in_whole_epochs_only(
 ):
     now = 0
     clock = SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr("contestant.time", clock)
+    monkeypatch.setattr("benchmarks.speed.contestant.time", clock)
     batches = Batches(limit)
 
     def train():
@@ -214,7 +224,7 @@ def test_what_pip_cannot_install_is_told(tmp_path, monkeypatch):
         python.write_text("#!/bin/sh\necho no matching version >&2\nexit 1\n")
         python.chmod(0o755)
 
-    monkeypatch.setattr("environments.venv.create", create)
+    monkeypatch.setattr("benchmarks.speed.environments.venv.create", create)
 
     with pytest.raises(environments.PeerError, match="no matching version"):
         environments.interpreter("implicit", tmp_path)

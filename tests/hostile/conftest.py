@@ -1,6 +1,5 @@
-"""Let the tests of this folder import what they share; say where they do not run."""
+"""Where the tests of this folder do not run."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,10 +7,6 @@ import sklearn
 from sklearn.utils.fixes import parse_version
 
 HERE = Path(__file__).resolve().parent
-ROOT = str(HERE.parents[1])
-if ROOT not in sys.path:
-    sys.path.insert(0, ROOT)
-
 OLD = parse_version(sklearn.__version__) < parse_version("1.8")
 
 

@@ -5,7 +5,7 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 from skvae import VAETransformer
-from skvae._vae_fit import COLLAPSED_KL
+from skvae._vae_transformer import COLLAPSED_KL
 from skvae.inspection import ActiveUnitsDisplay
 
 

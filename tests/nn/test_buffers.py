@@ -2,8 +2,8 @@ import threading
 
 import torch
 
-from skvae.nn import MLP, reused_buffers
-from skvae.nn._buffers import MIN_POOLED_BYTES, empty
+from skvae._nn import MLP, reused_buffers
+from skvae._nn._buffers import MIN_POOLED_BYTES, empty
 
 LARGE = (MIN_POOLED_BYTES // 4 // 100, 200)  # twice the least that is pooled
 LIKE = torch.empty(0)

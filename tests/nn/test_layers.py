@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skvae.nn import MLP, Linear, TiedMLP
+from skvae._nn import MLP, Linear, TiedMLP
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import torch
 from torch import distributions
 from torch.distributions import Multinomial as TorchMultinomial
 
-from skvae.nn import Bernoulli, Gaussian, Multinomial, Poisson, SparseRows
+from skvae._nn import LIKELIHOODS, Generators, SparseRows
+from skvae._nn._likelihoods import Bernoulli, Gaussian, Multinomial, Poisson
 
 
 @pytest.fixture
@@ -18,6 +19,10 @@ def rows():
         torch.from_numpy(X.data),
         8,
     )
+
+
+def generators(seed):
+    return Generators(torch.Generator().manual_seed(seed), np.random.default_rng(seed))
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def test_weights_count_as_repeated_interactions(rows, logits):
 def test_samples_have_the_totals_and_the_mean_asked_for(logits):
     totals = torch.tensor([0, 1, 5, 2000, 20000, 3])
     generator = torch.Generator().manual_seed(0)
-    row_index, columns = Multinomial().sample(logits, totals, generator)
+    row_index, columns = Multinomial().sample_columns(logits, generator, totals)
     counts = torch.zeros(6, 8).index_put_(
         (row_index, columns), torch.ones(len(columns)), accumulate=True
     )
@@ -171,7 +176,7 @@ def test_samples_have_mean_and_variance_of_torch(logits, likelihood):
     outputs = logits[:1].expand(20_000, -1)
     expected = torch_counterpart(likelihood, outputs[:1])
     torch.testing.assert_close(likelihood.mean(outputs[:1]), expected.mean)
-    draws = likelihood.sample(outputs, torch.Generator().manual_seed(0))
+    draws = likelihood.sample(outputs, generators(0))
     standard_error = expected.stddev[0] / 20_000**0.5
     assert ((draws.mean(dim=0) - expected.mean[0]).abs() < 5 * standard_error).all()
     torch.testing.assert_close(
@@ -181,12 +186,10 @@ def test_samples_have_mean_and_variance_of_torch(logits, likelihood):
 
 @pytest.mark.parametrize("likelihood", [*INDEPENDENT, Multinomial()])
 def test_draws_are_those_of_the_generator(logits, likelihood):
-    totals = (torch.arange(6),) if isinstance(likelihood, Multinomial) else ()
     draws = []
     for global_seed in (0, 1):
         torch.manual_seed(global_seed)
-        generator = torch.Generator().manual_seed(3)
-        draws.append(likelihood.sample(logits, *totals, generator))
+        draws.append(likelihood.sample(logits, generators(3), np.arange(6)))
     torch.testing.assert_close(draws[0], draws[1], rtol=0, atol=0)
 
 
@@ -222,17 +225,28 @@ def test_rates_past_float32_are_cut():
     torch.testing.assert_close(Poisson().log_prob(log_rates, x), expected.sum(dim=1))
 
 
-def test_first_bias_of_counts_is_around_zero():
-    bias = Multinomial().first_bias(np.array([0.1, 0.5, 0.7]))
-    assert np.exp(bias).mean() == pytest.approx(1)
+def test_starting_outputs_of_counts_are_around_zero():
+    outputs = Multinomial().start_from(np.array([0.1, 0.5, 0.7]), None)
+    assert np.exp(outputs).mean() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("likelihood", [Bernoulli(), Poisson(), Multinomial()])
-def test_first_bias_gives_the_means_of_the_columns(likelihood):
-    means = np.array([0.1, 0.5, 0.7])
-    found = likelihood.mean(torch.from_numpy(likelihood.first_bias(means))[None])[0]
-    share = means.sum() if isinstance(likelihood, Multinomial) else 1.0
-    np.testing.assert_allclose(found, means / share)
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_starting_outputs_give_the_means_of_the_columns(name):
+    means, variances = np.array([0.1, 0.5, 0.7]), np.array([1.0, 4.0, 0.2])
+    likelihood = LIKELIHOODS[name].make(3)
+    outputs = likelihood.start_from(means, variances)
+    found = likelihood.mean(torch.from_numpy(outputs)[None])[0]
+    share = means.sum() if likelihood.given_totals else 1.0
+    np.testing.assert_allclose(found, means / share, rtol=1e-6)
+
+
+def test_counts_of_a_row_add_up_to_its_total(logits):
+    totals = np.array([0, 1, 5, 100, 10**6, 2])
+    counts = Multinomial().sample(logits, generators(0), totals)
+    np.testing.assert_array_equal(counts.sum(dim=1), totals)
+    shares = torch.softmax(logits[4], dim=0)
+    standard_error = (shares * (1 - shares) / 10**6).sqrt()
+    assert ((counts[4] / 10**6 - shares).abs() < 5 * standard_error).all()
 
 
 def test_fixed_noise_variance_is_in_the_units_of_the_data():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from skvae.nn import OwnNetwork
+from skvae._nn import OwnNetwork
 
 
 def generator(seed=0):

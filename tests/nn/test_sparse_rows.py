@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.preprocessing import normalize
 
-from skvae.nn import SparseRows
+from skvae._nn import SparseRows
 
 
 @pytest.fixture

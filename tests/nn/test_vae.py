@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from skvae.nn import (
+from skvae._nn import (
     VAE,
     Multinomial,
     SparseRows,
@@ -27,7 +27,6 @@ def make_vae(seed=0, **kwargs):
         "variational": True,
         "input_dropout": 0.5,
         "hidden_dropout": 0.0,
-        "normalize": True,
         "tied_weights": False,
         "initial_log_variance": 0.0,
         "generator": torch.Generator().manual_seed(seed),
@@ -155,7 +154,6 @@ def test_bounds_bracket_the_log_probability(rows):
         variational=True,
         input_dropout=0.0,
         hidden_dropout=0.0,
-        normalize=True,
         tied_weights=False,
         initial_log_variance=0.0,
         generator=torch.Generator().manual_seed(3),

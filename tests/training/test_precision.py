@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
-from skvae._training import products_in
+from skvae._training._precision import products_in
 from skvae.datasets import make_checkerboard
 
 X, HELD_OUT = make_checkerboard(60, 40)

@@ -2,7 +2,11 @@ import math
 
 import pytest
 
-from skvae._training import annealed_beta, annealing_steps, cosine_factor
+from skvae._training._schedules import (
+    annealed_beta,
+    annealing_steps,
+    cosine_factor,
+)
 
 
 @pytest.mark.parametrize(

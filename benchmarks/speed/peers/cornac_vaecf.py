@@ -11,10 +11,11 @@ data set belongs to the preparation.
 from collections import OrderedDict
 
 import numpy as np
-from contestant import Batches, serve
 from cornac.data import Dataset
 from cornac.models import VAECF
 from cornac.models.vaecf.vaecf import learn
+
+from benchmarks.speed.contestant import Batches, serve
 
 
 class LimitedDataset(Dataset):

@@ -11,8 +11,9 @@ widths, and at 128, a usual number of factors.
 """
 
 import numpy as np
-from contestant import serve
 from implicit.als import AlternatingLeastSquares
+
+from benchmarks.speed.contestant import serve
 
 FEW_FACTORS = 128
 # Their scores are held at once.

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from contestant import Batches, serve
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.model.general_recommender import MultiVAE
 from recbole.trainer import Trainer
 from recbole.utils.case_study import full_sort_topk
+
+from benchmarks.speed.contestant import Batches, serve
 
 NAME = "matrix"
 

@@ -9,10 +9,11 @@ objects as large as users x items.
 
 import numpy as np
 import recpack.algorithms.mult_vae as recpack_module
-from contestant import Batches, serve
 from recpack.algorithms import MultVAE
 from recpack.algorithms.util import get_batches
 from recpack.util import get_top_K_ranks
+
+from benchmarks.speed.contestant import Batches, serve
 
 
 class RecPackMultVAE:

@@ -1,0 +1,1 @@
+"""Runnable comparisons: `python -m benchmarks.ranking.ml1m` and its like."""

@@ -1,0 +1,1 @@
+"""Peak memory of fitting and using the estimators."""

@@ -1,0 +1,64 @@
+"""Memory that a fit of VAETransformer takes above its data, on 100,000 x 500 float32.
+
+    python -m benchmarks.memory.transformer [--rows 100000] [--features 500]
+        [--epochs 2]
+
+The data is made before the measurement starts; a thread then watches the resident size
+of the process through fit, transform and score.
+"""
+
+import argparse
+import threading
+import time
+
+import numpy as np
+import psutil
+
+from skvae import VAETransformer
+
+
+def peak_above(function):
+    """Call a function; return by how many bytes the process grew at most."""
+    process = psutil.Process()
+    start = peak = process.memory_info().rss
+    done = threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not done.is_set():
+            peak = max(peak, process.memory_info().rss)
+            time.sleep(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        function()
+    finally:
+        done.set()
+        watcher.join()
+    return peak - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--features", type=int, default=500)
+    parser.add_argument("--epochs", type=int, default=2)
+    args = parser.parse_args()
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((args.rows, args.features), dtype=np.float32)
+    print(f"data: {X.nbytes / 2**20:.0f} MiB")
+    model = VAETransformer(max_iter=args.epochs, random_state=0, device="cpu")
+    for name, function in [
+        ("fit", lambda: model.fit(X)),
+        ("transform", lambda: model.transform(X)),
+        ("elbo", lambda: model.elbo(X, n_draws=2)),
+    ]:
+        started = time.perf_counter()
+        grown = peak_above(function)
+        seconds = time.perf_counter() - started
+        print(f"{name}: {grown / 2**20:.0f} MiB above the data, {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How well the recommenders rank, beside others."""

@@ -1,0 +1,1 @@
+"""How well codes of few dimensions serve a classifier, beside others."""

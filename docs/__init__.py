@@ -1,0 +1,1 @@
+"""The documentation: pages, the gallery, and the tools that build it."""

@@ -1,0 +1,1 @@
+"""Extensions of Sphinx and scripts of the documentation."""

@@ -1,0 +1,260 @@
+"""Base class of estimators around a torch module: device, curves, refit, tags."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+
+from skvae._base._saved_attributes import count, curve, ids, number
+from skvae._nn import ACTIVATIONS
+from skvae._training import (
+    PRECISIONS,
+    TrainingState,
+    check_callbacks,
+    copy_to_cpu,
+    device_of,
+    map_rows,
+    resolve_device,
+)
+from skvae._version import __version__
+from skvae.utils._validation import check_positive_int
+
+VALIDATED = ("validation_scores_", "best_iter_", "best_validation_score_")
+
+
+class ModuleEstimator(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """Estimator around a torch module, which is in `_module` once it is fitted.
+
+    The state of its training is in `_state`.
+    """
+
+    # Only what all such estimators share; subclasses add their own.
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "variational": ["boolean"],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "annealing": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="both"),
+        ],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "refit": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch.device],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Attribute -> name of the record of each epoch that it lists.
+    _curves = {
+        "loss_curve_": "train_loss",
+        "reconstruction_curve_": "train_reconstruction",
+        "kl_curve_": "train_kl",
+    }
+
+    # What `save_model` writes beside the parameters and the weights. An attribute of
+    # an attribute has a dot in its name.
+    _saved_attributes = {
+        "n_features_in_": count(),
+        "feature_names_in_": ids(group="feature names"),
+        "item_ids_": ids(group="item ids"),
+        "n_iter_": count(),
+        "loss_curve_": curve("epochs"),
+        "reconstruction_curve_": curve("epochs"),
+        "kl_curve_": curve("epochs"),
+        "validation_scores_": curve(None, group="validation"),
+        "best_iter_": count(group="validation"),
+        "best_validation_score_": number(group="validation"),
+        "_state.seed": count(),
+        "_state.n_epochs": count(),
+        "_state.n_steps": count(),
+    }
+
+    # To be defined by a subclass
+
+    @abstractmethod
+    def _check_rows(self, X, *, reset):
+        """Validate X and return canonical CSR or an array; `reset` as validate_data."""
+
+    @abstractmethod
+    def _blank_module(self, weights):
+        """Make a module for the present parameters, to be filled with such weights."""
+
+    @abstractmethod
+    def _check_validation(self, X_val, y_val):
+        """Validate a validation set of the caller's own; return (X_val, y_val)."""
+
+    # Training
+
+    def _check_settings(self):
+        """Check what the parameter constraints cannot express."""
+        check_positive_int("n_components", self.n_components)
+        _check_layer_sizes(self.hidden_layer_sizes)
+        check_callbacks(self.callbacks)
+
+    def _own_validation(self, X_val, y_val):
+        """Check a validation set of the caller's own: (X_val, y_val), or None."""
+        if X_val is not None:
+            return self._check_validation(X_val, y_val)
+        if y_val is not None:
+            raise ValueError("y_val was given without X_val; pass both.")
+        return None
+
+    def _start_with(self, module, seed):
+        """Set a new module, and the attributes of an untrained model."""
+        self._module = module
+        self._state = TrainingState(seed)
+        self.n_iter_ = 0
+        vars(self).update({name: [] for name in self._curves})
+        for name in (*VALIDATED, "item_ids_"):
+            vars(self).pop(name, None)
+
+    def _take_in(self, outcome):
+        """Add the records of a training to the curves and validation scores."""
+        epochs, n_before = outcome.epochs, self.n_iter_
+        self.n_iter_ = n_before + len(epochs)
+        for name, record in self._curves.items():
+            values = [epoch[record] for epoch in epochs if record in epoch]
+            setattr(self, name, getattr(self, name) + values)
+        if outcome.best_epoch is not None:
+            earlier = getattr(self, "validation_scores_", [np.nan] * n_before)
+            scores = [e["valid_score"] for e in epochs if "valid_score" in e]
+            self.validation_scores_ = earlier + scores
+            self.best_iter_ = n_before + outcome.best_epoch
+            self.best_validation_score_ = scores[outcome.best_epoch - 1]
+
+    @contextmanager
+    def _validation_kept(self):
+        """Keep what validation has found through a refit, which starts afresh."""
+        found = {name: getattr(self, name) for name in VALIDATED}
+        try:
+            yield found
+        finally:
+            vars(self).update(found)
+
+    # Inference
+
+    def _gather_rows(self, X, function, width=None):
+        """Apply `function` to all rows by batches and join the results in an array."""
+        parts = [part.cpu() for _, _, part in self._map_rows(X, function, width)]
+        return torch.cat(parts).numpy()
+
+    def _map_rows(self, X, function, width=None):
+        """Yield (slice, batch, function(batch)) over all rows, without noise.
+
+        `width` is the number of values per row in the widest tensor of the function.
+        """
+        width = width or self._widest_layer
+        return map_rows(X, function, device=self._module_device, width=width)
+
+    @property
+    def _widest_layer(self):
+        """Width of the widest tensor of inference, which bounds the rows of a batch."""
+        return self.n_features_in_
+
+    @property
+    def _n_features_out(self):
+        return self._module.n_components
+
+    @property
+    def _module_device(self):
+        return device_of(self._module)
+
+    def __sklearn_is_fitted__(self):
+        """There is a module: after fit, partial_fit, or an interrupted fit."""
+        return hasattr(self, "_module")
+
+    def __getstate__(self):
+        """Leave out the device: a model trained on a GPU loads without one."""
+        state = {**super().__getstate__(), "_skvae_version": __version__}
+        if "_module" in state:
+            state["_module"] = copy_to_cpu(state["_module"])
+            state["_state"] = copy_to_cpu(state["_state"])
+        return state
+
+    def __setstate__(self, state):
+        """Move to the device again if this machine has it."""
+        state = dict(state)
+        version = state.pop("_skvae_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=f"skvae.{type(self).__name__}",
+                    current_sklearn_version=__version__,
+                    original_sklearn_version=version,
+                ),
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+        if "_module" in state:
+            try:
+                device = resolve_device(self.device)
+            except ValueError:
+                device = torch.device("cpu")
+            self._module.to(device)
+
+    def __sklearn_tags__(self):
+        """Rows may be sparse."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+@contextmanager
+def restored_on_error(estimator):
+    """Restore the attributes of an estimator if the block raises an error.
+
+    A fit that fails leaves neither half a model nor the shape of the new data beside
+    the old weights. An interruption does not count as an error if there is a new
+    module in `_module`: what was learned is kept.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException as error:
+        learned = vars(estimator).get("_module") is not before.get("_module")
+        if isinstance(error, Exception) or not learned:
+            vars(estimator).clear()
+            vars(estimator).update(before)
+        raise
+
+
+def _check_layer_sizes(sizes):
+    """Raise a ValueError unless `hidden_layer_sizes` holds widths of layers."""
+    try:
+        widths = list(sizes)
+    except TypeError:  # an array without dimensions is array-like to scikit-learn
+        widths = [None]
+    if not all(
+        isinstance(size, Integral) and not isinstance(size, bool) and size >= 1
+        for size in widths
+    ):
+        raise ValueError(
+            f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
+            "width for each hidden layer of the encoder, () for none."
+        )

@@ -1,0 +1,210 @@
+"""Mixin of the recommenders: ranking, on one hook that scores items by batches."""
+
+from abc import ABCMeta, abstractmethod
+from types import SimpleNamespace
+
+from sklearn.utils.validation import check_is_fitted, check_non_negative
+
+from skvae.metrics import make_ranking_scorer
+from skvae.utils._sparse import canonical_csr, check_interactions
+from skvae.utils._top_k import gather_scores, rank_batches
+from skvae.utils._validation import check_float32_range, check_input, errors_naming
+
+
+class RecommenderMixin(metaclass=ABCMeta):
+    """Ranking for estimators whose rows are users and whose columns are items.
+
+    A subclass defines `_iter_scores(X)`, and lists this class before its other bases.
+    """
+
+    @abstractmethod
+    def _iter_scores(self, X):
+        """Yield (slice, batch, scores) over the rows of a checked X.
+
+        `batch` is the rows as `SparseRows`, `scores` a tensor of shape
+        (n_rows, n_items) on the same device, which the caller may overwrite.
+        """
+
+    def decision_function(self, X):
+        """Score every item for every user.
+
+        The whole dense array is built; `recommend` ranks without it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_users, n_items), float32
+            Greater is better. Items of `X` are scored like the others.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        return gather_scores(self._iter_scores(X), X.shape)
+
+    def predict(self, X):
+        """Recommend one item to each user: the best that the user has not seen.
+
+        Items play the part of classes, so that scikit-learn's tools apply;
+        `recommend` gives more than one.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users.
+
+        Returns
+        -------
+        items : ndarray of shape (n_users,), int64
+            Column of the item; -1 for a user who has seen all.
+        """
+        return self.recommend(X, n_items=1)[:, 0]
+
+    def recommend(
+        self,
+        X,
+        n_items=10,
+        *,
+        exclude_seen=True,
+        candidates=None,
+        return_scores=False,
+    ):
+        """Rank the best items for each user.
+
+        Works by batches and selects the top items on the device: there is no dense
+        array of users by items.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+        n_items : int, default=10
+            How many items for each user.
+        exclude_seen : bool, default=True
+            Leave out the items that the user has in `X`.
+        candidates : array-like of int, shape (n_candidates,), default=None
+            Rank only these items, given by column. None ranks all.
+        return_scores : bool, default=False
+            Return the scores too.
+
+        Returns
+        -------
+        items : ndarray of shape (n_users, n_items), int64
+            Columns of the items, best first; equal scores in the order of columns. A
+            user with fewer items left to recommend gets -1 at the end.
+        scores : ndarray of shape (n_users, n_items), float32
+            Their scores, minus infinity for -1. Only with `return_scores`.
+
+        Raises
+        ------
+        ValueError
+            If more items are asked for than there are to rank.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        return self._recommend(
+            X,
+            n_items,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
+
+    def score(self, X, y=None):
+        """Mean NDCG@100 over users.
+
+        Without a sparse `y`, a fifth of each user's interactions is held out by a
+        fixed seed, so that different models are scored on the same task, and items
+        are ranked from the rest. `skvae.metrics.make_ranking_scorer` offers other
+        metrics.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users.
+        y : sparse matrix of shape (n_users, n_items) or array-like, default=None
+            Sparse: later interactions of the same users, the truth. One-dimensional:
+            ignored.
+
+        Returns
+        -------
+        score : float
+            Between 0 and 1; NaN if nothing is held out of any user.
+
+        Raises
+        ------
+        ValueError
+            If `y` is neither, or holds interactions that are in `X`.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        return make_ranking_scorer("ndcg@100")(self._checked_recommender(), X, y)
+
+    def _checked_recommender(self):
+        """Object with which metrics rank the items for a checked X."""
+        return SimpleNamespace(recommend=self._recommend)
+
+    def _recommend(
+        self,
+        X,
+        n_items=10,
+        *,
+        exclude_seen=True,
+        candidates=None,
+        return_scores=False,
+    ):
+        """Rank as `recommend` does, for a checked X."""
+        return rank_batches(
+            self._iter_scores(X),
+            X.shape,
+            n_items,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
+
+    def _check_rows(self, X, *, reset):
+        X = check_input(self, X, reset=reset)
+        check_non_negative(X, type(self).__name__)
+        with errors_naming("X", X):
+            X = canonical_csr(X)
+        check_float32_range(X)
+        if reset and X.nnz == 0:
+            raise ValueError(
+                "X holds no interactions (every entry is zero); pass a matrix of users "
+                "by items with a positive entry for each interaction."
+            )
+        return X
+
+    def _check_validation(self, X_val, y_val):
+        if y_val is None:
+            raise ValueError(
+                "X_val needs y_val: pass the interactions to fold in as X_val and "
+                "those held out as y_val (see model_selection.hold_out_interactions)."
+            )
+        X_val = self._check_rows(X_val, reset=False)
+        y_val = check_interactions(y_val, "y_val")
+        if y_val.shape != X_val.shape:
+            raise ValueError(
+                f"y_val has shape {y_val.shape} but X_val has {X_val.shape}; pass the "
+                "held-out interactions of the same users and items."
+            )
+        if y_val.nnz == 0:
+            raise ValueError("y_val holds no interactions, so nothing can be scored.")
+        check_non_negative(y_val, f"{type(self).__name__}: y_val")
+        n_repeated = X_val.multiply(y_val).nnz
+        if n_repeated:
+            raise ValueError(
+                f"y_val repeats {n_repeated} of the interactions of X_val, which are "
+                "excluded from the ranking and so cannot be found; hold them out of "
+                "X_val (see model_selection.hold_out_interactions)."
+            )
+        return X_val, y_val
+
+    def __sklearn_tags__(self):
+        """Interactions are not negative."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags

@@ -1,0 +1,408 @@
+"""Base class of the estimators around a VAE: fitting, bounds and draws."""
+
+import copy
+import os
+from abc import abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
+
+from skvae._base._module import ModuleEstimator, restored_on_error
+from skvae._base._saved_attributes import array, curve, number
+from skvae._nn import (
+    VAE,
+    antithetic_noise,
+    elbo,
+    importance_weighted_log_prob,
+)
+from skvae._training import (
+    Checkpoint,
+    RowBatches,
+    Stream,
+    TrainingState,
+    annealing_steps,
+    check_checkpoint,
+    count_row_totals,
+    count_steps,
+    draw_seed,
+    get_moments,
+    make_callbacks,
+    make_generator,
+    make_net,
+    resolve_device,
+    set_moments,
+    train,
+)
+from skvae.utils._validation import check_positive_int
+
+# batch_size="auto": this many rows, or a tenth of the rows if that is less.
+MAX_AUTO_BATCH_SIZE = 500
+
+
+def is_variational(estimator):
+    """Whether an estimator has a distribution; for `available_if`."""
+    if estimator.variational:
+        return True
+    raise AttributeError(
+        f"A plain autoencoder has no distribution: {type(estimator).__name__} needs "
+        "variational=True for this."
+    )
+
+
+def _has_one_beta(estimator):
+    if estimator.beta != "auto":
+        return True
+    raise AttributeError(
+        'beta="auto" trains twice, which partial_fit cannot; call fit, or pass a '
+        "number as beta."
+    )
+
+
+def _has_totals(module):
+    return module.likelihood.given_totals
+
+
+class BaseVAE(ModuleEstimator):
+    """Estimator around a `VAE`.
+
+    A subclass defines how its input is checked (`_check_rows`, `_check_validation`),
+    its likelihood (`_make_likelihood`) and the rest of its network (`_architecture`),
+    and how validation rows are held out and scored (`_split_validation`,
+    `_validation_score`).
+    """
+
+    _parameter_constraints: dict = {
+        **ModuleEstimator._parameter_constraints,
+        "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
+        "lr_schedule": [StrOptions({"cosine", "plateau"}), Callback, None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "warm_start": ["boolean"],
+        "checkpoint": [str, os.PathLike, None],
+    }
+
+    _curves = {**ModuleEstimator._curves, "beta_curve_": "beta"}
+
+    _saved_attributes = {
+        **ModuleEstimator._saved_attributes,
+        "beta_": number(),
+        "beta_curve_": curve("epochs"),
+        "_row_totals.values": array(torch.int64, "totals", needed=_has_totals),
+        "_row_totals.frequencies": array(torch.int64, "totals", needed=_has_totals),
+    }
+
+    # To be defined by a subclass
+
+    @abstractmethod
+    def _make_likelihood(self):
+        """Return a new likelihood."""
+
+    @abstractmethod
+    def _architecture(self):
+        """Return the parameters of `VAE` that are not parameters of all estimators."""
+
+    @abstractmethod
+    def _split_validation(self, X, seed):
+        """Return (X_train, X_val, y_val): some rows of X held out for validation."""
+
+    @abstractmethod
+    def _validation_score(self, X_val, y_val):
+        """Score the model in `self._module` on checked data; greater is better."""
+
+    # Training
+
+    def _fit(self, X, X_val, y_val):
+        """Fit on checked or unchecked rows; documented in `fit` of the subclasses."""
+        with restored_on_error(self):
+            continues = self._continues
+            X = self._check_rows(X, reset=not continues)
+            self._check_settings()
+            check_checkpoint(self)
+            validation = self._own_validation(X_val, y_val)
+            seed = self._state.seed if continues else draw_seed(self.random_state)
+            own = {}
+            if validation is not None:
+                own = dict(zip(("X_val", "y_val"), validation, strict=True))
+            checkpoint = Checkpoint(self, seed, X=X, **own)
+            seed = checkpoint.seed
+            X_train = X
+            if validation is None and self._needs_validation:
+                X_train, *validation = self._split_validation(X, seed)
+            self._remember_totals(X)
+            with checkpoint:
+                if continues:
+                    self._module = copy.deepcopy(self._module)  # kept if this fit fails
+                else:
+                    self._choose_beta(X_train, validation, seed, checkpoint)
+                    self._start(seed)
+                self._train(X_train, validation, checkpoint)
+                if self.refit and X_train is not X:
+                    self._refit(X, seed, checkpoint)
+        return self
+
+    @available_if(_has_one_beta)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Train for one epoch on these rows, starting from the present model.
+
+        The first call creates a model. `annealing` continues from call to call, with
+        `max_iter` epochs of the size of the latest X as the planned length. No rows
+        are held out, and `checkpoint` is neither read nor written.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows.
+        y : Ignored
+            Present by convention.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If X cannot be used, or if training diverges. The estimator is then as
+            before.
+        """
+        with restored_on_error(self):
+            continues = hasattr(self, "_module")
+            X = self._check_rows(X, reset=not continues)
+            self._check_settings()
+            self._remember_totals(X)
+            if continues:
+                self._module = copy.deepcopy(self._module)  # kept if this fit fails
+            else:
+                seed = draw_seed(self.random_state)
+                self._choose_beta(X, None, seed)
+                self._start(seed)
+            self._run(X, n_epochs=1)
+        return self
+
+    @property
+    def _continues(self):
+        """Whether `fit` continues from the fitted model."""
+        return self.warm_start and hasattr(self, "_module")
+
+    @property
+    def _needs_validation(self):
+        """Whether `fit` holds out rows if it is given no validation set."""
+        return self.early_stopping
+
+    def _choose_beta(self, X, validation, seed, checkpoint=None):
+        """Set `beta_`, the cap of the weight of the KL."""
+        self.beta_ = float(self.beta) if self.variational else 0.0
+
+    def _train(self, X, validation, checkpoint):
+        """Train the present module, unless a resumed fit had already done so."""
+        found = checkpoint.outcome("training")
+        if found is None:
+            resume = checkpoint.resume("training")
+            self._run(X, self.max_iter, validation, self.early_stopping, resume)
+        else:
+            vars(self).update(found, best_iter_=int(found["best_iter_"]))
+
+    def _refit(self, X, seed, checkpoint):
+        """Train afresh on all rows for the best number of epochs."""
+        with self._validation_kept() as found:
+            checkpoint.finish("training", **found)
+            self._start(seed)
+            self._run(X, found["best_iter_"], resume=checkpoint.resume("refit"))
+
+    def _remember_totals(self, X):
+        """Keep the totals of the training rows if rows are drawn given their total."""
+        if self._make_likelihood().given_totals:
+            self._row_totals = count_row_totals(X)
+
+    def _start(self, seed):
+        """Set a new module, and the attributes of an untrained model."""
+        module = self._make_module(make_generator(seed, Stream.INITIAL_WEIGHTS))
+        self._start_with(module.to(resolve_device(self.device)), seed)
+
+    def _blank_module(self, weights):
+        return self._make_module(torch.Generator())
+
+    def _make_module(self, generator):
+        """Make the module, with initial weights from `generator`."""
+        return VAE(
+            self.n_features_in_,
+            self.n_components,
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation=self.activation,
+            likelihood=self._make_likelihood(),
+            variational=self.variational,
+            input_dropout=self.dropout,
+            hidden_dropout=self.hidden_dropout,
+            generator=generator,
+            **self._architecture(),
+        )
+
+    def _run(self, X, n_epochs, validation=None, stop_early=False, resume=None):
+        """Train for so many epochs, and keep what was learned if interrupted."""
+        batches = RowBatches(X, self._module_device, for_training=True)
+        net = self._make_net(len(batches), n_epochs, validation, stop_early, resume)
+        if self._state.optimizer is not None:
+            # The moments continue; rate and decay are those of the present parameters.
+            moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
+            set_moments(net.optimizer_, self._module, moments)
+        outcome = train(net, batches, n_epochs)
+        self._take_in(outcome)
+        self._state = TrainingState(
+            self._state.seed,
+            net.epoch_,
+            net.step_,
+            get_moments(net.optimizer_, self._module),
+        )
+        self._module.eval()
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+
+    def _make_net(self, n_rows, n_epochs, validation, stop_early, resume):
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // 10))
+        planned_steps = count_steps(n_rows, batch_size, self.max_iter)
+        score_function = None
+        if validation:  # the net trains this very module, in place
+            score_function = lambda: self._validation_score(*validation)  # noqa: E731
+        return make_net(
+            self._module,
+            seed=self._state.seed,
+            beta=self.beta_,
+            n_annealing_steps=annealing_steps(self.annealing, planned_steps),
+            precision=self.precision,
+            first_epoch=self._state.n_epochs,
+            first_step=self._state.n_steps,
+            lr=self.learning_rate_init,
+            weight_decay=self.alpha,
+            batch_size=batch_size,
+            verbose=self.verbose,
+            callbacks=make_callbacks(
+                n_epochs,
+                planned_steps=planned_steps,
+                verbose=self.verbose,
+                description=type(self).__name__,
+                lr_schedule=self.lr_schedule,
+                score_function=score_function,
+                patience=self.n_iter_no_change if stop_early else None,
+                tol=self.tol,
+                callbacks=self.callbacks or (),
+                resume=resume,
+            ),
+        )
+
+    # Inference
+
+    def transform(self, X):
+        """Posterior mean of each row, or the code of a plain autoencoder.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components), float32
+            Latent codes.
+        """
+        check_is_fitted(self)
+        return self._gather_rows(self._check_rows(X, reset=False), self._module.encode)
+
+    @available_if(is_variational)
+    def elbo(self, X, *, n_draws=16):
+        """Evidence lower bound of each row, with the KL at its full weight.
+
+        A lower bound of log p(x), whatever beta the model was trained with: Kingma &
+        Welling 2014, eq. 3.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        n_draws : int, default=16
+            Draws from the posterior over which the expectation is taken. They are the
+            same for all rows and in every call, so that the result is deterministic.
+
+        Returns
+        -------
+        elbo : ndarray of shape (n_samples,), float32
+            In nats.
+        """
+        return self._over_draws(elbo, X, n_draws)
+
+    @available_if(is_variational)
+    def score_samples(self, X, *, n_draws=64):
+        """Estimate the log-probability of each row by importance sampling.
+
+        The bound of Burda et al. 2016, eq. 8, which rises with `n_draws` toward
+        log p(x).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        n_draws : int, default=64
+            Draws from the posterior. They are the same for all rows and in every
+            call, so that the result is deterministic.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_samples,), float32
+            In nats.
+        """
+        return self._over_draws(importance_weighted_log_prob, X, n_draws)
+
+    def _over_draws(self, function, X, n_draws):
+        check_is_fitted(self)
+        check_positive_int("n_draws", n_draws)
+        X = self._check_rows(X, reset=False)
+        log_prob = self._average(function, X, n_draws)
+        finite = np.isfinite(log_prob)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            raise ValueError(
+                f"The log-probability of row {row} of X is {log_prob[row]}: values "
+                f"up to {X[[row]].max():.3g} are too large for the model to compute "
+                "with in float32; scale X."
+            )
+        return log_prob
+
+    def _average(self, function, X, n_draws):
+        """Apply a function of a module, rows and noise to checked rows.
+
+        The noise is the same in every call.
+        """
+        generator = make_generator(self._state.seed, Stream.EVALUATION)
+        noise = antithetic_noise(n_draws, self._module.n_components, generator)
+        noise = noise.to(self._module_device)
+        return self._gather_rows(X, lambda rows: function(self._module, rows, noise))
+
+    # Draws
+
+    def _draw_codes(self, n_samples, rng):
+        """Draw codes from the prior: ndarray of shape (n_samples, n_components).
+
+        Returned with the torch generator that they came from, for the draws of x.
+        """
+        device = self._module_device
+        generator = make_generator(rng.randint(2**31 - 1), device=device)
+        z = torch.empty(n_samples, self._module.n_components, device=device)
+        z.normal_(generator=generator)
+        return z.cpu().numpy(), generator
+
+    def _draw_training_totals(self, n_samples, rng):
+        """Draw totals of rows as the training rows had them: shape (n_samples,)."""
+        values, frequencies = self._row_totals
+        return rng.choice(values, n_samples, p=frequencies / frequencies.sum())

@@ -1,0 +1,1 @@
+"""Parts of CollaborativeVAE: least squares, the content model, and the rounds."""

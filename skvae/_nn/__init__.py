@@ -1,0 +1,28 @@
+"""Torch modules: layers that read sparse rows, likelihoods, the VAE and its bound."""
+
+from skvae._nn._bounds import antithetic_noise, elbo, importance_weighted_log_prob
+from skvae._nn._buffers import reused_buffers
+from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
+from skvae._nn._likelihoods import LIKELIHOODS, Generators, Multinomial
+from skvae._nn._own_network import OwnNetwork
+from skvae._nn._sparse_rows import SparseRows
+from skvae._nn._vae import VAE, kl_to_standard_normal
+
+__all__ = [
+    "ACTIVATIONS",
+    "LIKELIHOODS",
+    "Generators",
+    "MLP",
+    "VAE",
+    "Linear",
+    "Multinomial",
+    "OwnNetwork",
+    "SparseRows",
+    "TiedMLP",
+    "antithetic_noise",
+    "dropout",
+    "elbo",
+    "importance_weighted_log_prob",
+    "kl_to_standard_normal",
+    "reused_buffers",
+]

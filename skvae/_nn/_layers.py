@@ -1,0 +1,181 @@
+"""Linear layers and the multilayer perceptron that encoder and decoder are made of."""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from skvae._nn._buffers import empty
+from skvae._nn._sparse_rows import SparseRows
+
+ACTIVATIONS = {
+    "identity": lambda x: x,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": F.relu,
+    "silu": F.silu,
+}
+
+# torch's modules draw their initial weights from the global generator. The layers here
+# are filled from an explicit one, so that fits in several threads do not mix and the
+# caller's generator is left alone.
+
+
+def dropout(x, p, generator):
+    """Zero each entry with probability `p` and scale the others by 1 / (1 - p).
+
+    Does nothing without a `generator`: that is how inference asks for no noise.
+    """
+    if p == 0.0 or generator is None:
+        return x
+    keep = torch.empty_like(x).bernoulli_(1.0 - p, generator=generator)
+    return x * keep.div_(1.0 - p)
+
+
+class Linear(nn.Module):
+    """Linear layer that takes dense rows or `SparseRows`.
+
+    The weight has shape (n_in, n_out), so that the row of an input feature is
+    contiguous for the sparse product. As in the authors' code of Liang et al. 2018,
+    weights are uniform by Glorot & Bengio 2010 and biases normal with standard
+    deviation 0.001, cut at two of them.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths.
+    generator : torch.Generator
+        Draws the initial weights, on the CPU.
+    """
+
+    def __init__(self, n_in, n_out, generator):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_in, n_out))
+        nn.init.xavier_uniform_(self.weight, generator=generator)
+        self.bias = small_bias(n_out, generator)
+
+    def forward(self, x):
+        """Map rows of shape (n_rows, n_in) to (n_rows, n_out)."""
+        if isinstance(x, SparseRows):
+            return x.affine(self.weight, self.bias)
+        return affine(self.bias, x, self.weight)
+
+
+def small_bias(n, generator):
+    """Make a bias near zero: shape (n,)."""
+    std = 0.001
+    bias = nn.Parameter(torch.empty(n))
+    nn.init.trunc_normal_(bias, std=std, a=-2 * std, b=2 * std, generator=generator)
+    return bias
+
+
+class MLP(nn.Module):
+    """Multilayer perceptron with a linear output layer.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths from input to output, at least two.
+    activation : str
+        Key of `ACTIVATIONS`, applied after each layer but the last.
+    dropout : float
+        Probability with which a hidden unit is dropped.
+    generator : torch.Generator
+        Draws the initial weights.
+    """
+
+    def __init__(self, sizes, *, activation, dropout, generator):
+        super().__init__()
+        self.activation = activation
+        self.dropout = dropout
+        self.layers = nn.ModuleList(
+            Linear(n_in, n_out, generator) for n_in, n_out in pairwise(sizes)
+        )
+
+    def forward(self, x, generator=None):
+        """Map (n_rows, sizes[0]) to (n_rows, sizes[-1]); no `generator`, no noise."""
+        return self.output(self.hidden(x, generator))
+
+    def hidden(self, x, generator=None):
+        """Output of the last hidden layer; `x` itself where there is none."""
+        for layer in self.layers[:-1]:
+            x = ACTIVATIONS[self.activation](layer(x))
+            x = dropout(x, self.dropout, generator)
+        return x
+
+    def output(self, hidden):
+        """Apply the last layer, which is linear."""
+        return self.layers[-1](hidden)
+
+    @property
+    def output_bias(self):
+        """Bias of the last layer."""
+        return self.layers[-1].bias
+
+
+class TiedMLP(nn.Module):
+    """Multilayer perceptron with the weights of another one, transposed.
+
+    Its biases are its own.
+
+    Parameters
+    ----------
+    layers : sequence of Linear
+        Layers of the other perceptron, the first one first. They are not registered
+        again.
+    activation, dropout, generator
+        As of `MLP`.
+    """
+
+    def __init__(self, layers, *, activation, dropout, generator):
+        super().__init__()
+        self.activation = activation
+        self.dropout = dropout
+        self._layers = tuple(reversed(layers))  # a tuple is not registered again
+        self.biases = nn.ParameterList(
+            small_bias(layer.weight.shape[0], generator) for layer in self._layers
+        )
+
+    def forward(self, x, generator=None):
+        """Map (n_rows, n_out) of the layers to (n_rows, n_in)."""
+        for i, (layer, bias) in enumerate(zip(self._layers, self.biases, strict=True)):
+            if i:
+                x = dropout(ACTIVATIONS[self.activation](x), self.dropout, generator)
+            x = affine(bias, x, layer.weight.T)
+        return x
+
+    @property
+    def output_bias(self):
+        """Bias of the last layer."""
+        return self.biases[-1]
+
+
+def affine(bias, x, weight):
+    """Compute `bias + x @ weight` in float32, or as autocast has it."""
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.addmm(bias, x, weight).to(weight.dtype)
+    return _Affine.apply(bias, x, weight)
+
+
+class _Affine(torch.autograd.Function):
+    """`bias + x @ weight`, its large results in memory that is used again."""
+
+    @staticmethod
+    def forward(ctx, bias, x, weight):
+        ctx.save_for_backward(x, weight)
+        out = empty((x.shape[0], weight.shape[1]), like=x)
+        return torch.addmm(bias, x, weight, out=out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output):
+        x, weight = ctx.saved_tensors
+        if weight.is_contiguous():
+            grad_weight = empty(weight.shape, like=weight)
+        else:  # a tied weight: the gradient lies in memory as the weight does
+            grad_weight = empty(weight.T.shape, like=weight).T
+        torch.mm(x.T, grad_output, out=grad_weight)
+        grad_x = grad_output @ weight.T if ctx.needs_input_grad[1] else None
+        return grad_output.sum(dim=0), grad_x, grad_weight

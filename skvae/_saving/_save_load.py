@@ -1,0 +1,283 @@
+"""Save fitted estimators to files whose loading runs no code, and load them."""
+
+import os
+from contextlib import contextmanager
+
+from sklearn.utils.validation import check_is_fitted
+
+from skvae._collaborative_vae import CollaborativeVAE
+from skvae._mult_vae import MultVAERecommender
+from skvae._saving._parameters import (
+    LOCAL,
+    OMITTABLE,
+    check_omit,
+    parameters_from,
+    plain_parameters,
+)
+from skvae._saving._state import state_from, tensors_of
+from skvae._training import resolve_device
+from skvae._vae_transformer import VAETransformer
+from skvae._version import __version__
+from skvae.datasets._encoding import check_item_ids
+from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
+
+ESTIMATORS = {
+    estimator.__name__: estimator
+    for estimator in (CollaborativeVAE, MultVAERecommender, VAETransformer)
+}
+DOCUMENT = {
+    "estimator": str,
+    "skvae_version": str,
+    "parameters": dict,
+    "omitted": list,
+    "output": dict,
+}
+CONTAINERS = ("default", "pandas", "polars")  # that set_output knows
+
+
+def save_model(estimator, path, *, item_ids=None, omit=()):
+    """Save a fitted estimator to one file, whose loading runs no code.
+
+    The file holds the parameters as JSON and all that was learned as tensors, training
+    state included: after :func:`load_model` the estimator gives the same results, and
+    `warm_start` and `partial_fit` go on from where it stood.
+
+    A crash in the middle of saving leaves the old file at `path`, if there was one: the
+    new one takes its place when it is complete and on the disk.
+
+    Parameters
+    ----------
+    estimator : CollaborativeVAE, MultVAERecommender or VAETransformer
+        Fitted.
+    path : str or path-like
+        Where to write. The usual suffix is ``.safetensors``, the format of the file.
+    item_ids : array-like of shape (`n_features_in_`,), default=None
+        What the columns of `X` stand for, as text or as numbers, such as the
+        ``item_ids`` of :func:`skvae.datasets.load_interactions`. The loaded estimator
+        has them as ``item_ids_``. None takes those that the estimator was loaded with,
+        if it was.
+    omit : iterable of str, default=()
+        Parameters to leave out, which :func:`load_model` then must be given:
+        "callbacks", "decoder", "device", "encoder", "lr_schedule", "memory" or
+        "random_state". Needed for those that are objects and not numbers or text.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is of another class, be it one derived from these.
+    ValueError
+        If parameters hold objects and are not in `omit`, are out of range, or were
+        changed since fit in a way that another network would come of them; if
+        `item_ids` are not one for each column.
+
+    See Also
+    --------
+    load_model : Load what was saved.
+    joblib.dump : For pipelines, searches and classes of your own. Such a file can run
+        any code when it is loaded.
+
+    Notes
+    -----
+    What `set_fit_request` and its like have set is not kept, nor are attributes that
+    you gave the estimator yourself, nor `checkpoint`, which is None after loading: it
+    is a path of this machine. Numbers of NumPy among the parameters become those of
+    Python.
+
+    The moments of the optimiser make the file three times as large as the weights of
+    the network, but for :class:`CollaborativeVAE`, which has none.
+
+    The file is in the format of https://github.com/huggingface/safetensors, so that
+    its tensors can be read without skvae. A SHA-256 of its content shows damage; it
+    does not show who wrote the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skvae import MultVAERecommender, load_model, save_model
+    >>> from skvae.datasets import load_interactions
+    >>> data = load_interactions(
+    ...     {"who": ["eva", "eva", "kim"], "what": ["tea", "jam", "jam"]},
+    ...     user="who", item="what",
+    ... )
+    >>> model = MultVAERecommender(2, random_state=0).fit(data.matrix)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "model.safetensors"
+    ...     save_model(model, path, item_ids=data.item_ids)
+    ...     served = load_model(path)
+    >>> kim = data.matrix[[1]]
+    >>> served.item_ids_[served.recommend(kim, n_items=1)].tolist()
+    [['tea']]
+    """
+    name = type(estimator).__name__
+    if type(estimator) not in ESTIMATORS.values():
+        raise TypeError(
+            f"save_model was given {type(estimator).__module__}.{name}; it takes "
+            f"{', '.join(ESTIMATORS)} and no class derived from them. Save others with "
+            "joblib.dump, and load them only from where you trust."
+        )
+    check_is_fitted(estimator)
+    omit = check_omit(estimator, omit)
+    document = {
+        "estimator": name,
+        "skvae_version": __version__,
+        "parameters": plain_parameters(estimator, omit),
+        "omitted": omit,
+        "output": getattr(estimator, "_sklearn_output_config", {}),
+    }
+    estimator._validate_params()
+    estimator._check_settings()
+    if item_ids is None:
+        item_ids = getattr(estimator, "item_ids_", None)
+    if item_ids is not None:
+        item_ids = _check_item_ids(item_ids, estimator.n_features_in_)
+    try:
+        _check_document(document)
+        tensors = tensors_of(estimator, item_ids)
+    except ValueError as error:
+        raise ValueError(
+            f"This {name} cannot be saved: {error}. Set back what was changed after "
+            "fit, or use joblib.dump."
+        ) from error
+    write_tensor_file(os.fsdecode(path), document, tensors)
+
+
+def load_model(path, **parameters):
+    """Load an estimator that `save_model` has saved.
+
+    No code of the file is run, and nothing is unpickled: it holds parameters and
+    numbers for one of the estimators of this package. All are checked before memory is
+    taken for a network.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    **parameters
+        The parameters that were in `omit` when the model was saved; all of them must
+        be given. Beside them `device`, of any model: where to compute. A device in the
+        file that this machine does not have gives way to the CPU.
+
+    Returns
+    -------
+    estimator : CollaborativeVAE, MultVAERecommender or VAETransformer
+        As it was saved. If ids of the items were saved with it, it has them as
+        ``item_ids_``, until it is fitted afresh.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened; FileNotFoundError if there is none.
+    ValueError
+        If it is no file of `save_model`, is damaged, or contradicts itself; if
+        `parameters` lacks one that was left out, or has another.
+
+    Warns
+    -----
+    sklearn.exceptions.InconsistentVersionWarning
+        If another version of skvae has saved it.
+
+    See Also
+    --------
+    save_model : Save an estimator; its example loads one too.
+
+    Notes
+    -----
+    Where `recommend` has no more items for a user it gives -1, which would be the last
+    of the ids: ``np.where(items < 0, "", model.item_ids_[items])``.
+
+    Factories of your own (`encoder`, `decoder`) are called as in fit, with the widths
+    that the file states, and what they make is filled with the weights of the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import VAETransformer, load_model, save_model
+    >>> X = load_digits().data / 16
+    >>> vae = VAETransformer(2, max_iter=2, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(vae, os.path.join(folder, "digits.safetensors"))
+    ...     loaded = load_model(os.path.join(folder, "digits.safetensors"))
+    >>> bool((loaded.transform(X) == vae.transform(X)).all())
+    True
+    """
+    path = os.fsdecode(path)
+    with _refused(path):
+        document, tensors = read_tensor_file(path)
+        _check_document(document)
+    omitted = set(document["omitted"])
+    if missing := sorted(omitted - parameters.keys()):
+        raise ValueError(
+            f"{path} was saved without {', '.join(missing)}; pass what it was to "
+            f"load_model, as in load_model(path, {missing[0]}=...)."
+        )
+    if surplus := sorted(parameters.keys() - omitted - {"device"}):
+        raise ValueError(
+            f"load_model was given {', '.join(surplus)}, but {path} leaves only "
+            f"{', '.join(sorted(omitted | {'device'}))} open; use set_params once the "
+            "model is loaded."
+        )
+    if "device" in parameters:
+        resolve_device(parameters["device"])
+    with _refused(path):
+        saved = parameters_from(document["parameters"])
+        estimator = ESTIMATORS[document["estimator"]](**{**saved, **parameters})
+        estimator._validate_params()
+        estimator._check_settings()
+        state = state_from(estimator, tensors)
+    if document["output"]:
+        estimator.set_output(**document["output"])
+    estimator.__setstate__({**state, "_skvae_version": document["skvae_version"]})
+    return estimator
+
+
+@contextmanager
+def _refused(path):
+    """Turn what bad content of a file brings about into a ValueError that names it."""
+    try:
+        yield
+    except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise ValueError(f"{path} cannot be loaded: {reason}.") from error
+
+
+def _check_document(document):
+    """Check what a file says of its estimator, but for the parameters' values."""
+    if not isinstance(document, dict) or document.keys() != DOCUMENT.keys():
+        raise ValueError(f"its document does not hold just {sorted(DOCUMENT)}")
+    for name, kind in DOCUMENT.items():
+        if not isinstance(document[name], kind):
+            raise ValueError(f"its {name} is no {kind.__name__}")
+    if document["estimator"] not in ESTIMATORS:
+        raise ValueError(
+            f"it states the class {document['estimator']!r}, and load_model makes none "
+            f"but {', '.join(ESTIMATORS)}"
+        )
+    known = ESTIMATORS[document["estimator"]]._get_param_names()
+    omitted = document["omitted"]
+    known = [name for name in known if name not in LOCAL]
+    if unknown := [name for name in document["parameters"] if name not in known]:
+        raise ValueError(f"{document['estimator']} has no parameter {unknown[0]!r}")
+    for name in omitted:
+        if name not in known or name not in OMITTABLE or name in document["parameters"]:
+            raise ValueError(f"it cannot leave the parameter {name!r} open")
+    if document["output"] not in ({}, *({"transform": name} for name in CONTAINERS)):
+        raise ValueError(f"its output is set to {document['output']!r}")
+
+
+def _check_item_ids(item_ids, n_features):
+    ids = check_item_ids(item_ids)
+    if len(ids) != n_features:
+        raise ValueError(
+            f"item_ids has {len(ids)} entries but the model was fitted with "
+            f"{n_features} columns (items); pass one for each."
+        )
+    if ids.dtype.kind not in "Uiuf":
+        raise ValueError(
+            f"item_ids is of type {ids.dtype}; pass text or numbers, for instance with "
+            ".astype(str)."
+        )
+    return ids

@@ -1,0 +1,300 @@
+"""Checkpoints: the file from which an interrupted fit resumes (`checkpoint`)."""
+
+import glob
+import hashlib
+import json
+import os
+import time
+import warnings
+from contextlib import suppress
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.exceptions import InconsistentVersionWarning
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler, ParamMapper
+
+from skvae._training._net import DivergedError
+from skvae._training._resume import Resume, state_of
+from skvae._version import __version__
+from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
+
+# Parameters that do not change what a fit learns, or that a file cannot describe.
+NOT_COMPARED = {
+    "callbacks",
+    "checkpoint",
+    "decoder",
+    "device",
+    "encoder",
+    "random_state",
+    "verbose",
+    "warm_start",
+}
+# skorch callbacks that change training by what they have seen of it so far.
+STATEFUL = (EarlyStopping, LRScheduler, ParamMapper)
+# After a write, this many times its duration passes before the next one.
+WAIT = 10
+DOCUMENT = {"checkpoint", "skvae_version", "fit", "seed", "stage"}
+OUTCOMES = "outcomes."  # what the names of such tensors begin with
+
+
+def check_checkpoint(estimator):
+    """Raise a ValueError if a parameter cannot be used together with a checkpoint."""
+    if estimator.checkpoint is None:
+        return
+    path = os.fsdecode(estimator.checkpoint)
+    if not path or "\0" in path:
+        raise ValueError(
+            f"checkpoint={path!r} is not a path; pass the path of a file or of a "
+            "folder, or None."
+        )
+    if estimator.warm_start:
+        raise ValueError(
+            "warm_start continues from the fitted model, checkpoint an interrupted "
+            "fit; pass warm_start=False or checkpoint=None."
+        )
+    if isinstance(estimator.lr_schedule, Callback):
+        raise ValueError(
+            f"lr_schedule={estimator.lr_schedule!r} has a state that a checkpoint does "
+            'not hold; pass "cosine", "plateau" or None, or checkpoint=None.'
+        )
+    for one in estimator.callbacks or ():
+        callback = one[1] if isinstance(one, tuple) else one
+        if isinstance(callback, STATEFUL):
+            raise ValueError(
+                f"callbacks holds {type(callback).__name__}, which has a state that a "
+                "checkpoint does not hold; leave it out (early_stopping and "
+                "lr_schedule are resumed), or pass checkpoint=None."
+            )
+
+
+class Checkpoint:
+    """State of a fit in a file, which is removed when the fit is done: a context.
+
+    A fit has stages, each a training of its own: "search", "training", "refit". The
+    file holds the state of the present stage and the outcomes of those before it.
+
+    Parameters
+    ----------
+    estimator : BaseVAE
+        The estimator that is fitted, its parameters checked. If its `checkpoint` is
+        None, nothing is read or written.
+    seed : int
+        Seed of the fit if it starts afresh.
+    **data : CSR matrix, ndarray or None
+        The data of the fit, checked, by the names of the arguments of `fit`.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the fit: that of the file if there is one.
+
+    Raises
+    ------
+    ValueError
+        If the file is of another fit or not a checkpoint, or its folder cannot be
+        written to.
+    OSError
+        If it cannot be read.
+    """
+
+    def __init__(self, estimator, seed, **data):
+        self.seed = seed
+        self._path, self._stage, self._state, self._outcomes = None, None, None, {}
+        if estimator.checkpoint is None:
+            return
+        self._fit = _description(estimator, seed, data)
+        self._path = _file_of(estimator.checkpoint, self._fit)
+        self._next_write = -np.inf
+        _remove_leftovers(self._path)
+        if os.path.exists(self._path):
+            self._read()
+
+    def outcome(self, stage):
+        """Outcome of a stage as passed to `finish`, a dict; None if it is not done."""
+        return self._outcomes.get(stage)
+
+    def finish(self, stage, **outcome):
+        """Record that a stage is done, and its outcome: numbers or lists of them."""
+        self._outcomes[stage] = outcome
+
+    def resume(self, stage):
+        """Return the callback that a stage is run with; None without a checkpoint."""
+        if self._path is None:
+            return None
+        state = self._state if stage == self._stage else None
+        self._state = None
+        return Resume(state, lambda net: self._write(stage, net))
+
+    def __enter__(self):
+        """Begin the training."""
+
+    def __exit__(self, kind, error, traceback):
+        """Remove the file if the fit is done, or would diverge again."""
+        ended = kind is None or issubclass(kind, DivergedError)
+        if ended and self._path is not None:
+            with suppress(FileNotFoundError):
+                os.remove(self._path)
+
+    def _write(self, stage, net):
+        started = time.monotonic()
+        if started < self._next_write:
+            return
+        document = {
+            "checkpoint": 1,
+            "skvae_version": __version__,
+            "fit": self._fit,
+            "seed": self.seed,
+            "stage": stage,
+        }
+        tensors = state_of(net)
+        for done, outcome in self._outcomes.items():
+            for name, values in outcome.items():
+                values = torch.tensor(values, dtype=torch.float64)
+                tensors[f"{OUTCOMES}{done}.{name}"] = values
+        try:
+            write_tensor_file(self._path, document, tensors)
+        except OSError as error:
+            warnings.warn(
+                f"The checkpoint {self._path} could not be written ({error}); the fit "
+                "continues, and tries again after later epochs.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        ended = time.monotonic()
+        self._next_write = ended + WAIT * (ended - started)
+
+    def _read(self):
+        try:
+            document, tensors = read_tensor_file(self._path)
+            if not isinstance(document, dict) or set(document) != DOCUMENT:
+                raise ValueError("it was not written by a fit with checkpoint")
+        except ValueError as error:
+            reason = str(error).rstrip(".")
+            raise ValueError(
+                f"{self._path} is not a checkpoint: {reason}. Pass another path as "
+                "checkpoint, or delete the file if it is not needed."
+            ) from error
+        if differences := _differences(document["fit"], self._fit):
+            raise ValueError(
+                f"The checkpoint {self._path} is of another fit that was interrupted: "
+                f"{'; '.join(differences)}. To resume that fit, restore what differs; "
+                "to discard it, delete the file; to keep both, pass another path, or "
+                "a folder, in which every fit has a file of its own."
+            )
+        if document["skvae_version"] != __version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=f"skvae.{self._fit['estimator']}",
+                    current_sklearn_version=__version__,
+                    original_sklearn_version=document["skvae_version"],
+                ),
+                stacklevel=2,
+            )
+        self.seed, self._stage = document["seed"], document["stage"]
+        self._state = tensors
+        for name in [name for name in tensors if name.startswith(OUTCOMES)]:
+            _, stage, what = name.split(".")
+            outcome = self._outcomes.setdefault(stage, {})
+            outcome[what] = tensors.pop(name).tolist()
+
+
+def _description(estimator, seed, data):
+    """Description of a fit that distinguishes it from others, as JSON holds it."""
+    parameters = {
+        name: _plain(value)
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in NOT_COMPARED
+    }
+    seeded = isinstance(estimator.random_state, Integral)
+    return {
+        "estimator": type(estimator).__name__,
+        "parameters": parameters,
+        # Without an int, a fit that is started again draws another seed.
+        "random_state": int(estimator.random_state) if seeded else None,
+        "data": {n: _data_description(X) for n, X in data.items() if X is not None},
+    }
+
+
+def _plain(value):
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return value
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _data_description(X):
+    """Shape, number of stored values, and hash of the content of a matrix."""
+    digest = hashlib.sha256()
+    if sp.issparse(X):
+        # The integer type of the indices does not matter.
+        arrays = [X.indptr.astype(np.int64), X.indices.astype(np.int64), X.data]
+    else:
+        arrays = [X]
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return {
+        "shape": list(X.shape),
+        "stored": int(arrays[-1].size),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _differences(there, here):
+    """List in words what differs between two descriptions of fits."""
+    said = []
+    for name in ("estimator", "random_state"):
+        if there[name] != here[name]:
+            said.append(f"{name} was {there[name]!r} and is {here[name]!r} now")
+    for name, now in here["parameters"].items():
+        was = there["parameters"].get(name)
+        if json.dumps(was) != json.dumps(now):  # annealing=1 is not annealing=1.0
+            said.append(f"{name} was {was!r} and is {now!r} now")
+    for name in sorted({*there["data"], *here["data"]}):
+        was, now = there["data"].get(name), here["data"].get(name)
+        if was == now:
+            continue
+        if was is None or now is None:
+            said.append(f"{name} was {'not ' if was is None else ''}given then")
+        elif was["shape"] != now["shape"] or was["stored"] != now["stored"]:
+            said.append(
+                f"{name} was of shape {tuple(was['shape'])} with {was['stored']} "
+                f"values and is of {tuple(now['shape'])} with {now['stored']} now"
+            )
+        else:
+            said.append(f"{name} has other values, or the same in another order")
+    return said
+
+
+def _file_of(path, fit):
+    """File of a fit: the path itself, or in a folder one named after the fit."""
+    path = os.path.realpath(os.fsdecode(path))
+    folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        digest = hashlib.sha256(json.dumps(fit).encode()).hexdigest()
+        folder, name = path, f"{fit['estimator']}-{digest[:16]}.safetensors"
+        path = os.path.join(folder, name)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(
+            f"checkpoint={path!r} is not a regular file; pass another path."
+        )
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        raise ValueError(
+            f"checkpoint={path!r} cannot be written: {folder} is not a folder, or not "
+            "writable; create it, or pass another path."
+        )
+    return path
+
+
+def _remove_leftovers(path):
+    """Remove temporary files that killed writes have left beside a path."""
+    folder, name = os.path.split(path)
+    pattern = os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.tmp")
+    for leftover in glob.glob(pattern):
+        with suppress(FileNotFoundError):
+            os.remove(leftover)

@@ -1,0 +1,92 @@
+"""Statistics of the data from which training starts: moments of columns, totals."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+CHUNK_SIZE = 2**20  # numbers that are held in float64 at a time
+MAX_TOTAL = 2**53  # largest total of a row that float64 represents exactly
+
+
+def column_means(X):
+    """Mean of each column: float64 array of shape (n_columns,).
+
+    Parameters
+    ----------
+    X : CSR matrix or ndarray of shape (n_rows, n_columns)
+        Finite.
+    """
+    if sp.issparse(X):
+        return np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
+    return sum(chunk.sum(axis=0) for chunk in _float64_chunks(X)) / X.shape[0]
+
+
+def column_variances(X, means):
+    """Variance of each column: float64 array of shape (n_columns,).
+
+    It is zero where the values do not differ in float32.
+
+    Parameters
+    ----------
+    X : CSR matrix or ndarray of shape (n_rows, n_columns)
+        Finite.
+    means : ndarray of shape (n_columns,)
+        As of `column_means`.
+    """
+    squares = sum(((chunk - means) ** 2).sum(axis=0) for chunk in _float64_chunks(X))
+    variances = squares / X.shape[0]
+    variances[np.sqrt(variances) <= np.finfo(np.float32).eps * np.abs(means)] = 0.0
+    return variances
+
+
+def starting_outputs(likelihood, X):
+    """Adapt a likelihood to data, and return outputs that give the column means.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Of the network that is about to be trained.
+    X : CSR matrix or ndarray of shape (n_rows, n_columns)
+        Finite, within the range of the likelihood.
+
+    Returns
+    -------
+    outputs : Tensor of shape (n_columns,), float64
+    """
+    means = column_means(X)
+    variances = column_variances(X, means) if likelihood.needs_variances else None
+    if likelihood.non_negative:
+        # As if there were one more row with half a count in every column: no mean is
+        # exactly 0 or 1.
+        means = (X.shape[0] * means + 0.5) / (X.shape[0] + 1)
+    return torch.from_numpy(likelihood.start_from(means, variances))
+
+
+def count_row_totals(X):
+    """Distinct totals that rows have, and how many rows have each.
+
+    Parameters
+    ----------
+    X : CSR matrix of shape (n_rows, n_columns)
+        Finite, not negative.
+
+    Returns
+    -------
+    totals, frequencies : ndarray of shape (n_distinct,), int64
+        The totals sorted, rounded and at most `MAX_TOTAL`.
+    """
+    totals = np.zeros(X.shape[0])
+    filled = np.flatnonzero(np.diff(X.indptr))
+    # X.sum would add up in the dtype of X.
+    totals[filled] = np.add.reduceat(X.data, X.indptr[filled], dtype=np.float64)
+    totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
+    return np.unique(totals, return_counts=True)
+
+
+def _float64_chunks(X):
+    """Yield the rows of X some at a time, dense and in float64."""
+    n_rows = max(1, CHUNK_SIZE // X.shape[1])
+    for start in range(0, X.shape[0], n_rows):
+        chunk = X[start : start + n_rows]
+        chunk = chunk.toarray() if sp.issparse(chunk) else chunk
+        yield chunk.astype(np.float64)

@@ -1,0 +1,98 @@
+"""EASE, a linear autoencoder in closed form (Steck 2019)."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.linalg import cholesky
+from scipy.linalg.lapack import dpotri
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval
+
+from skvae.baselines._base import ItemModel
+
+
+class EASE(ItemModel):
+    """Linear autoencoder without self-similarity, in closed form [1]_.
+
+    Minimises ``|X - X B|^2 + l2 |B|^2`` over B with a zero diagonal. The dense matrix B
+    of items by items is the model: memory grows with the square of the number of
+    items, and time with its cube.
+
+    Parameters
+    ----------
+    l2 : float, default=500.0
+        Weight of the penalty, lambda in the paper.
+
+    Attributes
+    ----------
+    item_weights_ : ndarray of shape (n_items, n_items), float64
+        B of eq. 8.
+
+    n_features_in_ : int
+        Number of items.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the items, if `X` was a dataframe with string column names.
+
+    See Also
+    --------
+    skvae.MultVAERecommender : A model of similar quality without such a matrix.
+
+    References
+    ----------
+    .. [1] H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019,
+       https://arxiv.org/abs/1905.03375
+
+    Examples
+    --------
+    >>> from skvae.baselines import EASE
+    >>> from skvae.datasets import make_checkerboard
+    >>> X, held_out = make_checkerboard(20, 12)
+    >>> ease = EASE(l2=1.0).fit(X)
+    >>> bool((ease.predict(X) == held_out).all())
+    True
+    """
+
+    _parameter_constraints: dict = {"l2": [Interval(Real, 0, None, closed="neither")]}
+
+    def __init__(self, l2=500.0):
+        self.l2 = l2
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Solve for the item weights.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions.
+        y : Ignored
+            Present by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is negative, not finite or without any interaction.
+        """
+        X = self._check_training_rows(X)
+        gram = (X.T @ X).toarray()
+        gram[np.diag_indices_from(gram)] += self.l2
+        inverse = _inverse(gram)
+        # Steck 2019, eq. 8: B_ij = -P_ij / P_jj off the diagonal, P the inverse.
+        self.item_weights_ = inverse / -np.diag(inverse)
+        np.fill_diagonal(self.item_weights_, 0)
+        return self
+
+
+def _inverse(matrix):
+    """Invert a positive definite matrix in its own memory, through Cholesky."""
+    factor = cholesky(matrix, overwrite_a=True, check_finite=False)
+    upper, info = dpotri(factor, overwrite_c=True)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"dpotri could not invert the matrix ({info}).")
+    return np.triu(upper) + np.triu(upper, 1).T

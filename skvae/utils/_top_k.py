@@ -1,0 +1,245 @@
+"""Rank the best items of each row of scores, on the device of the scores."""
+
+from numbers import Integral
+
+import numpy as np
+import torch
+
+from skvae.utils._packed_sort import rank_float32
+from skvae.utils._validation import errors_naming
+
+# So many columns share a maximum, of which the first bound on the best is made.
+GROUP_DEPTH = 16
+# Rows that are ranked together on a CPU: what is made on the way stays in its cache.
+CPU_ROWS = 256
+
+
+def top_k(scores, k, *, seen=None, candidates=None):
+    """Rank the best items of each row; ties go to the item of lowest index.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n_users, n_items), floating
+        Scores, on any device. **Overwritten** at ``seen`` when that is given.
+
+    k : int
+        How many, at most the number of items or of distinct candidates.
+
+    seen : tuple of two Tensors of shape (n_seen,), int64, default=None
+        Rows and columns of what is not to be ranked.
+
+    candidates : Tensor of shape (n_candidates,), int64, default=None
+        The items to rank; all of them if None.
+
+    Returns
+    -------
+    items : Tensor of shape (n_users, k), int64
+        Best first. Items with a score of minus infinity are not ranked; what is
+        missing for that reason is -1, at the end.
+
+    scores : Tensor of shape (n_users, k)
+        Their scores, minus infinity where there is no item.
+
+    Raises
+    ------
+    ValueError
+        If a score to be ranked is NaN, or ``k`` exceeds what there is to rank.
+    """
+    if seen is not None:
+        scores[seen] = -torch.inf
+    if candidates is not None:
+        candidates = torch.unique(candidates)  # sorted, as the rule on ties needs it
+        scores = scores[:, candidates]
+    if not 1 <= k <= scores.shape[1]:
+        raise ValueError(f"k={k} but there are {scores.shape[1]} items to rank.")
+    if scores.device.type == "cpu" and scores.dtype == torch.float32:
+        parts = [_rank_on_cpu(part, k) for part in scores.split(CPU_ROWS)]
+        items, best = map(torch.cat, zip(*parts, strict=True))
+    else:
+        items, best = _rank(scores, k)
+    if candidates is not None:
+        items = torch.where(items < 0, -1, candidates[items])
+    return items, best
+
+
+def check_candidates(candidates, n_catalogue):
+    """Check the indices of the items to rank.
+
+    Parameters
+    ----------
+    candidates : array-like of shape (n_candidates,), int, or None
+        What the caller passed.
+
+    n_catalogue : int
+        Number of items there are.
+
+    Returns
+    -------
+    candidates : ndarray, int64, or None
+        Sorted, each once. None for None.
+
+    Raises
+    ------
+    ValueError
+        If they are not a 1-D array of integers in ``[0, n_catalogue)``.
+    """
+    if candidates is None:
+        return None
+    with errors_naming("candidates", candidates):
+        candidates = np.asarray(candidates)
+    if (
+        candidates.ndim != 1
+        or candidates.size == 0
+        or candidates.dtype.kind not in "iu"
+    ):
+        raise ValueError(
+            f"candidates has shape {candidates.shape} and dtype {candidates.dtype}; "
+            "pass a 1-D array of item indices (np.flatnonzero(mask) of a mask)."
+        )
+    candidates = np.unique(candidates).astype(np.int64)
+    if candidates[0] < 0 or candidates[-1] >= n_catalogue:
+        raise ValueError(
+            f"candidates reach from {candidates[0]} to {candidates[-1]} but there are "
+            f"{n_catalogue} items; pass indices from 0 to {n_catalogue - 1}."
+        )
+    return candidates
+
+
+def check_n_items(n_items, n_catalogue, candidates=None):
+    """Raise unless so many items can be ranked.
+
+    Parameters
+    ----------
+    n_items : int
+        How many are asked for.
+
+    n_catalogue : int
+        Number of items there are.
+
+    candidates : array or None, default=None
+        The items to rank, as :func:`check_candidates` gives them.
+
+    Raises
+    ------
+    ValueError
+        If ``n_items`` is no positive integer or more than there are to rank.
+    """
+    is_integer = isinstance(n_items, Integral) and not isinstance(n_items, bool)
+    if not is_integer or n_items < 1:
+        raise ValueError(f"n_items={n_items!r}: pass an integer of at least 1.")
+    if candidates is not None and n_items > len(candidates):
+        raise ValueError(
+            f"n_items={n_items} but there are {len(candidates)} distinct candidates; "
+            "ask for at most that many."
+        )
+    if n_items > n_catalogue:
+        raise ValueError(
+            f"n_items={n_items} but there are {n_catalogue} items; ask for at most "
+            "that many."
+        )
+
+
+def gather_scores(parts, shape):
+    """Join the scores of batches in one array of shape (n_users, n_items).
+
+    Parameters
+    ----------
+    parts : iterable of (slice, SparseRows, Tensor)
+        Rows, batch and scores of each batch.
+    shape : tuple of int
+        Numbers of users and of items.
+    """
+    scores = np.empty(shape, dtype=np.float32)
+    for rows, _, part in parts:
+        scores[rows] = part.cpu().numpy()
+    return scores
+
+
+def rank_batches(
+    parts,
+    shape,
+    n_items=10,
+    *,
+    exclude_seen=True,
+    candidates=None,
+    return_scores=False,
+):
+    """Rank the best items of each user by the scores of batches.
+
+    Parameters
+    ----------
+    parts : iterable of (slice, SparseRows, Tensor)
+        Rows, batch and scores of each batch. The scores are overwritten.
+    shape : tuple of int
+        Numbers of users and of items.
+    n_items, exclude_seen, candidates, return_scores
+        As of `recommend` of the recommenders.
+
+    Returns
+    -------
+    items : ndarray of shape (n_users, n_items), int64
+        Best first, -1 for none.
+    scores : ndarray of shape (n_users, n_items), float32
+        Only with `return_scores`.
+    """
+    candidates = check_candidates(candidates, shape[1])
+    check_n_items(n_items, shape[1], candidates)
+    if candidates is not None:
+        candidates = torch.from_numpy(candidates)
+    items = np.empty((shape[0], n_items), dtype=np.int64)
+    scores = np.empty((shape[0], n_items), dtype=np.float32)
+    for rows, batch, part in parts:
+        seen = (batch.row_index, batch.indices.long()) if exclude_seen else None
+        if candidates is not None:
+            candidates = candidates.to(part.device)
+        best, best_scores = top_k(part, n_items, seen=seen, candidates=candidates)
+        items[rows] = best.cpu().numpy()
+        scores[rows] = best_scores.cpu().numpy()
+    return (items, scores) if return_scores else items
+
+
+# Both ways sort what reaches a lower bound of the k-th highest score, and no more.
+
+
+def _rank_on_cpu(scores, k):
+    least = _lower_bound(scores, k).numpy()
+    items, best = rank_float32(scores.numpy(), k, least)
+    return torch.from_numpy(items), torch.from_numpy(best)
+
+
+def _rank(scores, k):
+    found = (scores >= _lower_bound(scores, k)).view(-1).nonzero().squeeze(1)
+    users = found // scores.shape[1]
+    counts = torch.bincount(users, minlength=scores.shape[0])
+    width = max(k, int(counts.max()) if counts.numel() else 0)
+    first = counts.cumsum(0) - counts
+    place = torch.arange(users.numel(), device=users.device)
+    slots = width * users + place - first.index_select(0, users)
+    values = scores.new_full((scores.shape[0], width), -torch.inf)
+    values.view(-1)[slots] = scores.reshape(-1).index_select(0, found)
+    items = found.new_full(values.shape, -1)
+    items.view(-1)[slots] = found - scores.shape[1] * users
+    # Stable, of ascending columns: so ties go to the lowest index.
+    values, order = values.sort(dim=1, descending=True, stable=True)
+    return items.gather(1, order[:, :k]), values[:, :k].contiguous()
+
+
+def _lower_bound(scores, k):
+    """Give a number for each row that at least k of its scores reach: (n_users, 1).
+
+    It is the k-th highest of the maxima of groups of columns, which are few; minus
+    infinity never reaches it.
+    """
+    n_items = scores.shape[1]
+    depth = max(1, min(GROUP_DEPTH, n_items // (2 * k)))
+    grouped, rest = scores.split([n_items - n_items % depth, n_items % depth], dim=1)
+    maxima = torch.cat([grouped.unflatten(1, (depth, -1)).amax(dim=1), rest], dim=1)
+    if torch.isnan(maxima).any():
+        raise ValueError("Scores contain NaN; a ranking needs numbers.")
+    if scores.device.type == "cpu":
+        # numpy selects with vector instructions, several times as fast as torch.
+        kth = maxima.shape[1] - k
+        least = torch.from_numpy(np.partition(maxima.numpy(), kth, axis=1)[:, [kth]])
+    else:  # pragma: no cover - CUDA
+        least = torch.topk(maxima, k, dim=1).values[:, -1:]
+    return least.clamp(min=torch.finfo(least.dtype).min)

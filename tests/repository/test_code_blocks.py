@@ -1,0 +1,73 @@
+"""The Python that the pages show runs, and prints what they say that it prints."""
+
+import re
+from collections import Counter
+
+import pytest
+import torch
+
+from docs.tools import code_blocks
+from docs.tools.code_blocks import DOCS, blocks, pages, run_page, same_output
+
+# What is not run with its page, by its mark: every such block is counted here.
+NOT_RUN = {
+    "coming_from.md": {"environment": 4},
+    "guide/scale.md": {"GPU": 1},
+}
+
+
+def page_name(page):
+    return page.relative_to(DOCS).as_posix()
+
+
+def shows_python(page):
+    return "```python" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in pages() if shows_python(page)], ids=page_name
+)
+def test_blocks_run_and_print_what_is_shown(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    n_run, n_threads = 0, torch.get_num_threads()
+    try:
+        for block, printed in run_page(page):
+            shown = block.output or ""
+            assert same_output(shown, printed), f"line {block.line}: {printed}"
+            n_run += 1
+    finally:
+        torch.set_num_threads(n_threads)  # which pages show how to set
+    assert n_run
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_name)
+def test_blocks_that_are_not_run_are_counted(page):
+    found = blocks(page.read_text(encoding="utf-8"))
+    marks = Counter(block.mark for block in found if block.mark)
+    assert marks == NOT_RUN.get(page_name(page), {})
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_name)
+def test_no_python_hides_from_the_tests(page):
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"python$|^\s*>>> ", text, flags=re.MULTILINE)
+    fences = [
+        line for line in text.splitlines() if re.match(r"\s*[`:~]{3,}.*pyth", line)
+    ]
+    assert len(blocks(text)) == len(fences) == len(shown)
+
+
+def test_outputs_are_compared_number_by_number():
+    assert same_output("NDCG 0.50, 7 users", "NDCG 0.51,  7 users\n")
+    assert not same_output("NDCG 0.50, 7 users", "NDCG 0.50, 8 users")
+    assert not same_output("NDCG 0.50", "NDCG 0.60")
+    assert not same_output("NDCG 0.50", "Recall 0.50")
+    assert not same_output("", "0.50")
+
+
+def test_outputs_are_written_where_they_stand(tmp_path):
+    page = tmp_path / "page.md"
+    before = "# A\n\n```python\nprint(1 + 1)\n```\n\n```output\n?\n```\n\nEnd.\n"
+    page.write_text(before, encoding="utf-8")
+    code_blocks.write_outputs(page, list(run_page(page)))
+    assert page.read_text(encoding="utf-8") == before.replace("?", "2")
