@@ -1,4 +1,4 @@
-"""What the tests share: data of several types, the devices, the real data's folder."""
+"""Shared fixtures: data in several containers, devices, the folder of real data."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,13 @@ settings.register_profile(
 )
 
 # The tests' tensors are tiny: more threads would only wait for one another.
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("SKVAE_TEST_THREADS", "1")))
+
+
+if os.environ.get("SKVAE_TEST_BLAS") == "alignment":
+    from tests.kernels_by_alignment import take_kernels_by_alignment
+
+    take_kernels_by_alignment()
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 

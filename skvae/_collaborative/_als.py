@@ -16,6 +16,7 @@ LENGTH_RATIO, LENGTH_SLACK = 1.25, 4
 # Relative error of a row's solution, as its condition bounds it, beyond which the row
 # is solved in float64, and there given up.
 MAX_LOSS_OF_PRECISION = 1e-2
+HASH_FACTORS = (0x1B873593CC9E2D51, 0x165667B19E3779F9, 0x27D4EB2F85EBCA6B)
 
 
 def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
@@ -68,7 +69,7 @@ def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
         solution = factors.new_zeros(rows.indptr.shape[0] - 1, factors.shape[1])
     else:
         solution = (regularization * prior) @ inverse.T
-    for index, places, present in _blocks(rows.indptr, factors.shape[1]):
+    for index, places, present in _blocks(rows, factors.shape[1]):
         met = F.embedding(columns[places], whitened)
         present = present.to(factors.dtype)
         root = ((a - b) * rows.values[places].to(factors.dtype) * present).sqrt()
@@ -163,15 +164,19 @@ def inverse_cholesky(factors, *, b, regularization):
     return inverse.to(factors.dtype).to(factors.device)
 
 
-def _blocks(indptr, n_components):
+def _blocks(rows, n_components):
     """Yield (index, places, present) for blocks of rows of about the same length.
 
-    `index` are rows, `places` where the entries of each stand, of shape (len(index),
-    longest), and `present` marks those that a shorter row really has. Rows without
-    entries are left out.
+    `index` are rows, `places` the positions of the entries of each, of shape
+    (len(index), longest), and `present` marks those that a shorter row really has.
+    Rows without entries are left out.
     """
+    indptr = rows.indptr
     lengths = indptr.diff().long()
-    order = torch.argsort(lengths, stable=True)
+    # A BLAS may round the matrices of a stack differently by their alignment. So that
+    # the order of the rows does not matter, the stacks are ordered by the content.
+    order = torch.argsort(_row_keys(rows), stable=True)
+    order = order[torch.argsort(lengths[order], stable=True)]
     in_order = lengths[order].cpu()
     start = int(torch.searchsorted(in_order, 1))
     while start < len(order):
@@ -185,6 +190,18 @@ def _blocks(indptr, n_components):
         present = place < lengths[index][:, None]
         yield index, indptr[index].long()[:, None] + place * present, present
         start = stop
+
+
+def _row_keys(rows):
+    """Integers that depend on the entries of each row alone: int64, (n_rows,)."""
+    # A hash of each entry, added up. Overflow wraps around.
+    keys = rows.values.float().view(torch.int32).long() * HASH_FACTORS[0]
+    keys += rows.indices.long() * HASH_FACTORS[1]
+    keys ^= keys >> 32
+    keys *= HASH_FACTORS[2]
+    sums = keys.new_zeros(len(keys) + 1)
+    torch.cumsum(keys, 0, out=sums[1:])
+    return sums[rows.indptr[1:].long()] - sums[rows.indptr[:-1].long()]
 
 
 def _solve_precisely(Y, s, b, p):

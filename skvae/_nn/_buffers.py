@@ -5,7 +5,6 @@ import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-import numpy as np
 import torch
 
 # Smaller ones malloc keeps by itself.
@@ -28,7 +27,8 @@ class _Pool:
             best = min(fitting, key=lambda i: self._unused[i].size)
             memory = self._unused.pop(best)
         else:
-            memory = np.empty(n_values, dtype=np.float32)
+            # Of torch, which aligns it: a BLAS may choose its kernel by the alignment.
+            memory = torch.empty(n_values).numpy()
         view = memory[:n_values]  # the tensor holds this very object while it lives
         weakref.finalize(view, self._unused.append, memory)
         return torch.from_numpy(view).view(shape)

@@ -42,7 +42,7 @@ class Likelihood(ABC):
 
     name: str  # as in the parameter `likelihood` of the estimators
     non_negative = True  # negative data have no meaning
-    max_value = None  # above which data have no meaning
+    max_value: float | None = None  # above which data have no meaning
     takes_sparse_rows_only = False
     needs_variances = False  # whether `start_from` needs the variances of the columns
     given_totals = False  # whether a row is drawn given its total count

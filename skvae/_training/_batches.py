@@ -68,11 +68,14 @@ class RowBatches:
             return self._resident.take(rows)  # pragma: no cover - CUDA
         part = self.X[rows]
         if not sp.issparse(part):
-            return self._send(np.array(part, dtype=np.float32, order="C"))
+            # Memory of torch is aligned: a BLAS may choose its kernel by the alignment.
+            batch = torch.empty(part.shape)
+            batch.numpy()[...] = part
+            return self._send(batch)
         return SparseRows(
-            self._send(part.indptr.astype(_index_dtype(part.nnz))),
-            self._send(part.indices.astype(np.int32)),
-            self._send(part.data.astype(np.float32)),
+            self._send_array(part.indptr.astype(_index_dtype(part.nnz))),
+            self._send_array(part.indices.astype(np.int32)),
+            self._send_array(part.data.astype(np.float32)),
             part.shape[1],
             self.dense_product,
         )
@@ -89,8 +92,10 @@ class RowBatches:
             rows = slice(start, min(start + batch_size, len(self)))
             yield rows, self.take(rows)
 
-    def _send(self, array):
-        tensor = torch.from_numpy(array)
+    def _send_array(self, array):
+        return self._send(torch.from_numpy(array))
+
+    def _send(self, tensor):
         if self.device.type == "cuda":  # pragma: no cover - CUDA
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
@@ -102,7 +107,7 @@ class IndexedBatches(RowBatches):
     def take(self, rows):
         """Return (batch, index): the rows, and their indices as an int64 tensor."""
         index = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
-        return super().take(rows), self._send(np.ascontiguousarray(index))
+        return super().take(rows), self._send_array(np.ascontiguousarray(index))
 
 
 @torch.no_grad()

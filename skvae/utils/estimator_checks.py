@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 N_USERS, N_ITEMS = 36, 20
+ROUNDING = 1e-4  # of the greatest score of a user
 
 
 def check_recommender(estimator):
@@ -52,13 +53,17 @@ def check_recommender(estimator):
         check(estimator)
 
 
-def parametrize_with_recommender_checks(estimators):
+def parametrize_with_recommender_checks(estimators, *, expected_failed_checks=None):
     """Decorate a pytest test to run once for each estimator and check.
 
     Parameters
     ----------
     estimators : list of estimators
         As for `check_recommender`.
+    expected_failed_checks : callable, default=None
+        Takes an estimator and returns a dict of the checks that it is expected to
+        fail, by name, each with the reason: such tests are marked as xfail. As in
+        :func:`sklearn.utils.estimator_checks.parametrize_with_checks`.
 
     Returns
     -------
@@ -75,15 +80,15 @@ def parametrize_with_recommender_checks(estimators):
     """
     import pytest
 
-    return pytest.mark.parametrize(
-        ("estimator", "check"),
-        [
-            pair
-            for estimator in estimators
-            for pair in recommender_checks_generator(estimator)
-        ],
-        ids=lambda value: value.func.__name__ if isinstance(value, partial) else None,
-    )
+    cases = []
+    for estimator in estimators:
+        failing = (expected_failed_checks or (lambda _: {}))(estimator)
+        for _, check in recommender_checks_generator(estimator):
+            name = check.func.__name__
+            marks = pytest.mark.xfail(reason=failing[name]) if name in failing else ()
+            case_id = f"{type(estimator).__name__}-{name}"
+            cases.append(pytest.param(estimator, check, marks=marks, id=case_id))
+    return pytest.mark.parametrize(("estimator", "check"), cases)
 
 
 def recommender_checks_generator(estimator):
@@ -242,20 +247,34 @@ def check_stored_zeros_and_duplicates(name, estimator_orig):
 
 
 def check_order_of_users(name, estimator_orig):
-    """The order of the rows changes no bit of a user's scores."""
+    """The order of the rows does not change the scores of a user.
+
+    The scores may differ by rounding, as in `check_users_in_batches_of_any_size`.
+    """
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     order = np.random.default_rng(0).permutation(X.shape[0])
-    np.testing.assert_array_equal(
-        estimator.decision_function(X[order]), estimator.decision_function(X)[order]
+    whole = estimator.decision_function(X)[order]
+    _assert_equal_but_for_rounding(
+        estimator.decision_function(X[order]), whole, "in another order", name
     )
-    np.testing.assert_array_equal(
-        estimator.recommend(X[order], 5), estimator.recommend(X, 5)[order]
+    items, scores = estimator.recommend(X[order], 5, return_scores=True)
+    _assert_equal_but_for_rounding(
+        scores, estimator.recommend(X, 5, return_scores=True)[1][order], "ranked", name
     )
+    found = np.take_along_axis(whole, items, axis=1)
+    _assert_equal_but_for_rounding(scores, found, "of the ranked items", name)
 
 
-def check_users_alone_and_in_company(name, estimator_orig):
-    """A user's scores are the same alone, in pieces and in the whole (rtol 1e-5)."""
+def check_users_in_batches_of_any_size(name, estimator_orig):
+    """The scores of a user do not depend on the other rows of X.
+
+    They may differ by rounding, for libraries of linear algebra choose their kernels
+    by the shape and the alignment of matrices: by 1e-4 of the greatest score of the
+    user. This is what float32 (a relative precision of 6e-8) keeps of a least-squares
+    problem with a condition number of about 1,000. The scores of models that compute
+    products alone agree much better.
+    """
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     whole = estimator.decision_function(X)
@@ -264,7 +283,9 @@ def check_users_alone_and_in_company(name, estimator_orig):
             estimator.decision_function(X[start : start + size])
             for start in range(0, X.shape[0], size)
         ]
-        np.testing.assert_allclose(np.concatenate(pieces), whole, rtol=1e-5, atol=1e-6)
+        _assert_equal_but_for_rounding(
+            np.concatenate(pieces), whole, f"in batches of {size}", name
+        )
 
 
 def check_second_fit_starts_afresh(name, estimator_orig):
@@ -319,7 +340,7 @@ RECOMMENDER_CHECKS = (
     check_input_formats_agree,
     check_stored_zeros_and_duplicates,
     check_order_of_users,
-    check_users_alone_and_in_company,
+    check_users_in_batches_of_any_size,
     check_second_fit_starts_afresh,
     check_pickle,
     check_score_takes_the_truth,
@@ -329,6 +350,15 @@ RECOMMENDER_CHECKS = (
 def _interactions(seed=0):
     rng = np.random.default_rng(seed)
     return sp.csr_array((rng.random((N_USERS, N_ITEMS)) < 0.3).astype(np.float32))
+
+
+def _assert_equal_but_for_rounding(scores, expected, how, name):
+    limit = ROUNDING * np.abs(expected).max(axis=1, keepdims=True)
+    error = np.where(scores == expected, 0, np.abs(scores - expected))
+    assert (error <= limit).all(), (
+        f"{name}: scores {how} differ by up to {error.max():.2g}, and rounding is at "
+        f"most {ROUNDING:g} of the greatest score of a user."
+    )
 
 
 def _dense(X):

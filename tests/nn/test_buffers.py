@@ -9,6 +9,11 @@ LARGE = (MIN_POOLED_BYTES // 4 // 100, 200)  # twice the least that is pooled
 LIKE = torch.empty(0)
 
 
+def test_memory_is_aligned():
+    with reused_buffers():
+        assert empty(LARGE, like=LIKE).data_ptr() % 64 == 0
+
+
 def test_memory_comes_back_once_nothing_lies_in_it():
     with reused_buffers():
         tensor = empty(LARGE, like=LIKE)

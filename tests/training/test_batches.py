@@ -43,6 +43,18 @@ def test_rows_are_float32_with_int32_indices_whatever_comes_in(X):
     np.testing.assert_array_equal(rows.dense, X.toarray()[[3, 1]].astype("f4"))
 
 
+@pytest.mark.parametrize("n_floats", [1, 3, 7])
+def test_batches_are_aligned_wherever_the_rows_are_in_memory(X, n_floats):
+    """So that a library which chooses its kernel by the alignment gives equal bits."""
+    memory = np.empty(X.shape[0] * X.shape[1] + n_floats, dtype=np.float32)
+    shifted = memory[n_floats:].reshape(X.shape)
+    shifted[...] = X.toarray()
+    assert shifted.ctypes.data % 64 != 0
+    batch = RowBatches(shifted, "cpu").take(slice(0, 5))
+    assert batch.data_ptr() % 64 == 0
+    np.testing.assert_array_equal(batch, shifted[:5])
+
+
 def test_gathering_on_the_device_is_the_same_as_on_the_host(X, device):
     resident = _ResidentCSR(X, torch.device(device))
     order = np.random.default_rng(0).permutation(23)[:9]
