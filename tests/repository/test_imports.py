@@ -21,7 +21,7 @@ GRAPH = {
     "inspection": {"utils"},
     "_training": {"_nn", "_version", "utils"},
     "_base": {"_nn", "_training", "_version", "metrics", "utils"},
-    "baselines": {"_base", "_training"},
+    "baselines": {"_base", "_training", "utils"},
     "_collaborative": {"_nn", "_training", "metrics", "utils"},
     "_vae_transformer": {"_base", "_nn", "_training", "utils"},
     "_mult_vae": {"_base", "_nn", "_training", "metrics", "model_selection", "utils"},
@@ -35,6 +35,7 @@ GRAPH = {
         "utils",
     },
     "_saving": {
+        "_base",
         "_collaborative_vae",
         "_mult_vae",
         "_training",
