@@ -21,8 +21,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 EVERY = RUNTIME + [Requirement(line) for lines in EXTRAS.values() for line in lines]
 
-# torch: one release is pinned for all of development; ruff runs in one environment.
-NOT_PINNED = {"torch", "ruff"}
+# One release of torch is pinned for all of development.
+NOT_PINNED = {"torch"}
 # What an oldest release calls for and later ones have taken away.
 HELD_BACK = {"pyparsing"}
 TESTED = [
@@ -54,6 +54,16 @@ def test_the_lower_bound_is_what_the_oldest_environment_pins(requirement):
     bound, pinned = lower_bound(requirement), oldest()[requirement.name]
     # >=1.24 is tested by any 1.24.x.
     assert pinned.release[: len(bound.release)] == bound.release
+
+
+def test_the_conda_recipe_asks_for_the_same_versions():
+    recipe = (ROOT / "conda" / "meta.yaml").read_text()
+    run = recipe.partition("  run:\n")[2].partition("\ntest:")[0]
+    asked = {
+        line.strip().removeprefix("- ").replace(" ", "") for line in run.split("\n")
+    }
+    expected = {str(each).replace("torch", "pytorch", 1) for each in RUNTIME}
+    assert asked - {""} == expected | {f"python{PROJECT['requires-python']}"}
 
 
 def test_nothing_is_pinned_in_vain():
