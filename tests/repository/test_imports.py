@@ -9,8 +9,8 @@ import skvae
 
 ROOT = Path(skvae.__file__).parent
 
-# Part -> the parts that it imports, as they are: a new arrow has to be drawn here.
-# Files at the top of the package and folders are parts; those further down come first.
+# Part -> the parts that it imports. Parts are folders and files at the top of the
+# package; each one imports only parts that are listed above it.
 GRAPH = {
     "_version": set(),
     "_nn": set(),
@@ -79,7 +79,7 @@ def imports_between_parts():
     return graph
 
 
-def test_the_graph_of_imports_is_the_one_drawn_here():
+def test_the_graph_of_imports_is_as_listed_here():
     assert imports_between_parts() == GRAPH
 
 

@@ -1,4 +1,4 @@
-"""What the site shows of other packages runs with them, each in its environment."""
+"""The code shown for other packages runs in their environments."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The code that the README shows runs as it stands."""
+"""The code of the README runs."""
 
 import re
 from pathlib import Path
