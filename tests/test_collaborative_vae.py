@@ -66,7 +66,7 @@ class InterruptAfterRound(Callback):
 
 
 def test_without_features_it_is_weighted_matrix_factorization(data):
-    """Compared with the same alternation in dense numpy, from the same first factors."""
+    """Compared with the same alternation in dense numpy and the same first factors."""
     parameters = {"a": 2.0, "b": 0.1, "lambda_u": 0.5, "lambda_v": 0.7}
     model = CollaborativeVAE(6, max_iter=3, random_state=0, **parameters)
     X = data.X[:, :].copy()

@@ -1,7 +1,8 @@
 """Interrupt fits by SIGINT at random moments, and check the models they leave.
 
-Called by tests/guarantees/test_divergence_and_interruption.py as ``interrupted_fits.py NAME``. It prints for
-each fit when it was interrupted: "before" anything was learned, or after how many epochs.
+Called by test_divergence_and_interruption.py as ``interrupted_fits.py NAME``. It
+prints for each fit when it was interrupted: "before" anything was learned, or after how
+many epochs.
 """
 
 import os
