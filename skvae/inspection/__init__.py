@@ -1,4 +1,4 @@
-"""Displays: what an estimator has learned and how, drawn by matplotlib."""
+"""Displays of what an estimator has learned and how, plotted with matplotlib."""
 
 from skvae.inspection._active_units import ActiveUnitsDisplay
 from skvae.inspection._beta_search import BetaSearchDisplay

@@ -1,20 +1,26 @@
-"""Which latent dimensions are in use."""
+"""Plot of the latent dimensions that are in use."""
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skvae.inspection._fitted import final_estimator
 from skvae.utils._plotting import BLUE, GREY, LIGHT_GREY, make_panels, merge_style
+from skvae.utils._typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 IN_USE_KL = 0.01  # nats
 MAX_TICKS = 30
 
 
 class ActiveUnitsDisplay:
-    """KL divergence of each latent dimension, the greatest first.
+    """Bars of the KL divergence of each latent dimension, in decreasing order.
 
-    A dimension whose posterior is the prior for every row tells rows apart no more: it
-    has fallen out of use. Make the display by :meth:`from_estimator`. All parameters
-    are kept as attributes.
+    If the posterior of a dimension equals the prior for every row, the dimension holds
+    no information: it is not in use. Create the display with :meth:`from_estimator`.
+    All parameters are stored as attributes.
 
     Parameters
     ----------
@@ -22,19 +28,20 @@ class ActiveUnitsDisplay:
         Mean KL divergence of each latent dimension, in nats.
 
     threshold : float, default=0.01
-        KL from which a dimension counts as in use, in nats: that under which
-        :class:`~skvae.VAETransformer` warns of collapse.
+        Smallest KL divergence, in nats, with which a dimension counts as in use. If
+        all are below the default, :class:`~skvae.VAETransformer` warns of collapse.
 
     Attributes
     ----------
     order_ : ndarray of shape (n_components,)
-        Latent dimensions by falling KL, counted from 0 like columns of ``transform``.
+        Latent dimensions by decreasing KL divergence, numbered from 0 like the columns
+        of ``transform``.
 
     bars_ : matplotlib BarContainer
-        A bar for each of them.
+        One bar per dimension, in this order.
 
     unused_ : matplotlib PathCollection or None
-        The marks of those that are not in use; None if all are.
+        The marks of the dimensions that are not in use; None if all are in use.
 
     ax_ : matplotlib Axes
         The axes.
@@ -44,7 +51,7 @@ class ActiveUnitsDisplay:
 
     See Also
     --------
-    LatentSpaceDisplay : Codes of rows in two of the dimensions.
+    LatentSpaceDisplay : Plot codes of rows in two of the dimensions.
 
     Examples
     --------
@@ -60,35 +67,39 @@ class ActiveUnitsDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, component_kl, threshold=IN_USE_KL):
+    def __init__(
+        self, *, component_kl: ArrayLike, threshold: float = IN_USE_KL
+    ) -> None:
         self.component_kl = component_kl
         self.threshold = threshold
 
-    def plot(self, ax=None, *, bar_kw=None):
+    def plot(
+        self, ax: "Axes | None" = None, *, bar_kw: dict[str, Any] | None = None
+    ) -> "ActiveUnitsDisplay":
         """Draw the bars.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a figure.
         bar_kw : dict, default=None
-            Keywords of ``Axes.bar``.
+            Keyword arguments for ``Axes.bar``.
 
         Returns
         -------
         display : ActiveUnitsDisplay
-            The object itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            If `component_kl` is not one number for each dimension.
+            If `component_kl` is not a one-dimensional array.
         """
         kl = np.asarray(self.component_kl, dtype=float)
         if kl.ndim != 1 or not kl.size:
             raise ValueError(
-                f"component_kl has shape {kl.shape}; pass one number for each latent "
-                "dimension."
+                f"component_kl has shape {kl.shape}; pass an array with one number per "
+                "latent dimension."
             )
         (self.ax_,) = make_panels(self, ax)
         from matplotlib.patches import Rectangle
@@ -123,32 +134,40 @@ class ActiveUnitsDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, *, threshold=IN_USE_KL, ax=None, bar_kw=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        threshold: float = IN_USE_KL,
+        ax: "Axes | None" = None,
+        bar_kw: dict[str, Any] | None = None,
+    ) -> "ActiveUnitsDisplay":
         """Draw the latent dimensions of a fitted estimator.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with `component_kl_`: a :class:`~skvae.VAETransformer`, a pipeline
-            that ends in one, or a search whose best one is drawn.
+            Fitted estimator with the attribute `component_kl_`:
+            a :class:`~skvae.VAETransformer`, a pipeline that ends in one, or a search,
+            whose best estimator is used.
         threshold : float, default=0.01
             As for the class.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a figure.
         bar_kw : dict, default=None
-            Keywords of ``Axes.bar``.
+            Keyword arguments for ``Axes.bar``.
 
         Returns
         -------
         display : ActiveUnitsDisplay
-            The bars as drawn.
+            The display, with the bars drawn.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has no `component_kl_`.
+            If the estimator has no attribute `component_kl_`.
         """
         fitted = final_estimator(estimator)
         kl = getattr(fitted, "component_kl_", None)

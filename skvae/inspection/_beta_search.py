@@ -1,4 +1,6 @@
-"""What the search for beta has seen."""
+"""Plot of the search for beta."""
+
+from typing import Any
 
 import numpy as np
 
@@ -13,37 +15,38 @@ from skvae.utils._plotting import (
     merge_style,
     metric_label,
 )
+from skvae.utils._typing import ArrayLike, AxesLike
 
 
 class BetaSearchDisplay:
-    """Weight of the KL and validation score by epoch of the search for beta.
+    """Curves of beta and of the validation score by epoch of the search for beta.
 
-    With ``beta="auto"`` a first training anneals beta from 0 to 1 under the eyes of a
-    validation set, and the beta of its best epoch is taken (Liang et al. 2018, section
-    2.2.2). Make the display by :meth:`from_estimator`. All parameters are kept as
-    attributes.
+    With ``beta="auto"`` a first training anneals beta from 0 to 1 while the validation
+    score is tracked, and the beta of its best epoch is chosen (Liang et al. 2018,
+    section 2.2.2). Create the display with :meth:`from_estimator`. All parameters are
+    stored as attributes.
 
     Parameters
     ----------
     beta : array-like of shape (n_epochs,)
-        Weight of the KL at the end of each epoch.
+        Weight of the KL divergence at the end of each epoch.
 
     score : array-like of shape (n_epochs,)
         Validation score after each epoch; greater is better.
 
     best_iter : int, default=None
-        The best epoch, counted from 1. None takes that of the greatest score.
+        The best epoch, counted from 1. None takes the epoch with the greatest score.
 
     score_name : str, default="validation score"
-        Label of the axis of the score.
+        Label of the y axis of the score.
 
     Attributes
     ----------
     axes_ : ndarray of shape (2,) of matplotlib Axes
-        The panel of the score and that of beta.
+        The axes of the score and of beta.
 
     ax_ : matplotlib Axes
-        The first of them.
+        The first of ``axes_``.
 
     figure_ : matplotlib Figure
         The figure.
@@ -52,11 +55,11 @@ class BetaSearchDisplay:
         The two curves.
 
     best_ : list of matplotlib PathCollection
-        The mark of the best epoch on each of them.
+        The marks of the best epoch, one on each curve.
 
     See Also
     --------
-    TrainingCurveDisplay : Curves of the training that followed.
+    TrainingCurveDisplay : Plot curves of the training after the search.
 
     Examples
     --------
@@ -72,39 +75,48 @@ class BetaSearchDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, beta, score, best_iter=None, score_name="validation score"):
+    def __init__(
+        self,
+        *,
+        beta: ArrayLike,
+        score: ArrayLike,
+        best_iter: int | None = None,
+        score_name: str = "validation score",
+    ) -> None:
         self.beta = beta
         self.score = score
         self.best_iter = best_iter
         self.score_name = score_name
 
-    def plot(self, ax=None, *, line_kw=None):
-        """Draw both curves, the best epoch marked on them.
+    def plot(
+        self, ax: AxesLike = None, *, line_kw: dict[str, Any] | None = None
+    ) -> "BetaSearchDisplay":
+        """Draw both curves and mark the best epoch on them.
 
         Parameters
         ----------
         ax : matplotlib Axes or array-like of two Axes, default=None
-            Where to draw: one Axes, which is divided, or one for the score and one for
-            beta. None makes a figure.
+            Axes to draw on: one for the score and one for beta, or a single one, which
+            is divided. None creates a figure.
         line_kw : dict, default=None
-            Keywords of ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : BetaSearchDisplay
-            The object itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            If the curves differ in length or are empty, or if `best_iter` is not one
-            of their epochs.
+            If the curves differ in length or are empty, or if `best_iter` is out of
+            range.
         """
         beta, score = np.asarray(self.beta), np.asarray(self.score)
         if beta.ndim != 1 or beta.shape != score.shape or not beta.size:
             raise ValueError(
-                f"beta has shape {beta.shape} and score {score.shape}; pass one value "
-                "of each for every epoch."
+                f"beta has shape {beta.shape} and score {score.shape}; pass one beta "
+                "and one score for each epoch."
             )
         best_iter = self.best_iter
         if best_iter is None:
@@ -146,37 +158,43 @@ class BetaSearchDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, line_kw=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        ax: AxesLike = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> "BetaSearchDisplay":
         """Draw the search of an estimator that was fitted with ``beta="auto"``.
 
         Parameters
         ----------
         estimator : object
-            Fitted: such an estimator, a pipeline that ends in one, or a search whose
-            best one is drawn.
+            Fitted estimator, pipeline that ends in one, or search, whose best
+            estimator is used.
         ax : matplotlib Axes or array-like of two Axes, default=None
             As for :meth:`plot`.
         line_kw : dict, default=None
-            Keywords of ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : BetaSearchDisplay
-            The search as drawn. Where beta has stayed the same for some epochs, the
-            one of these with the greatest score is marked.
+            The display, with the search drawn. If several epochs have the chosen beta,
+            the one with the greatest score is marked.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has searched no beta.
+            If the estimator has not searched for beta.
         """
         fitted = final_estimator(estimator)
         path = getattr(fitted, "beta_path_", None)
         if path is None:
             raise ValueError(
-                f"This {type(fitted).__name__} has searched no beta: it has no "
+                f"{type(fitted).__name__} has not searched for beta: it has no "
                 'beta_path_. Fit a MultVAERecommender with beta="auto".'
             )
         beta, score = path["beta"], path["score"]

@@ -1,20 +1,21 @@
-"""What a display asks of a fitted estimator, whatever its class."""
+"""Helpers of the displays to read fitted estimators of any class."""
 
 from sklearn.utils.validation import check_is_fitted
 
 
 def final_estimator(estimator):
-    """Give what was trained inside a fitted search or pipeline.
+    """Return the fitted estimator inside a search or pipeline.
 
     Parameters
     ----------
     estimator : object
-        Fitted: an estimator, a pipeline that ends in one, or a search for one.
+        A fitted estimator, pipeline or search.
 
     Returns
     -------
     estimator : object
-        The estimator itself.
+        The last step of a pipeline, the best estimator of a search, or the estimator
+        itself.
 
     Raises
     ------
@@ -42,10 +43,10 @@ def require(estimator, method, display):
     Raises
     ------
     ValueError
-        If it has not.
+        If the estimator does not have the method.
     """
     if not hasattr(estimator, method):
         raise ValueError(
-            f"{display} needs {method}, which this {type(estimator).__name__} does "
-            "not have."
+            f"{display} needs a method {method}, which {type(estimator).__name__} does "
+            "not have; pass another estimator."
         )

@@ -1,4 +1,6 @@
-"""Rows that a model has generated, as images."""
+"""Plot of generated rows as images."""
+
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -6,30 +8,34 @@ from sklearn.utils import check_random_state
 from skvae.inspection._fitted import final_estimator, require
 from skvae.inspection._images import as_rows, check_image_shape, montage
 from skvae.utils._plotting import make_panels, merge_style
+from skvae.utils._typing import MatrixLike, RandomState
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RESPONSES = ("mean", "sample")
 
 
 class GeneratedSamplesDisplay:
-    """Rows as a grid of images: draws of a model, or whatever else it decodes.
+    """Grid of generated rows, drawn as images.
 
-    :meth:`from_estimator` draws from the prior. The constructor takes any rows, such
-    as ``inverse_transform`` of a walk through the latent space. All parameters are
-    kept as attributes.
+    :meth:`from_estimator` generates rows from the prior. The constructor accepts any
+    rows, such as the result of ``inverse_transform`` for a walk through the latent
+    space. All parameters are stored as attributes.
 
     Parameters
     ----------
     samples : {array-like, sparse matrix} of shape (n_samples, n_features)
-        A row for each image.
+        One row per image.
 
     image_shape : tuple of int, default=None
-        (height, width) of an image, or (height, width, 3) in colours, which are cut at
-        0 and 1. None takes squares.
+        (height, width) of an image, or (height, width, 3) of a colour image, whose
+        values are clipped to the range from 0 to 1. None means square images.
 
     Attributes
     ----------
     image_ : matplotlib AxesImage
-        The grid, as one image.
+        The grid, drawn as one image.
 
     ax_ : matplotlib Axes
         The axes.
@@ -39,7 +45,7 @@ class GeneratedSamplesDisplay:
 
     See Also
     --------
-    ReconstructionDisplay : Rows beside what the model makes of them.
+    ReconstructionDisplay : Plot rows and their reconstructions.
 
     Examples
     --------
@@ -55,31 +61,40 @@ class GeneratedSamplesDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, samples, image_shape=None):
+    def __init__(
+        self, *, samples: MatrixLike, image_shape: tuple[int, ...] | None = None
+    ) -> None:
         self.samples = samples
         self.image_shape = image_shape
 
-    def plot(self, ax=None, *, n_columns=None, im_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        n_columns: int | None = None,
+        im_kw: dict[str, Any] | None = None,
+    ) -> "GeneratedSamplesDisplay":
         """Draw the grid.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a figure.
         n_columns : int, default=None
-            Images beside one another. None makes the grid about square.
+            Number of images in a row of the grid. None makes the grid about square.
         im_kw : dict, default=None
-            Keywords of ``Axes.imshow``: ``vmin`` and ``vmax``, ``cmap``.
+            Keyword arguments for ``Axes.imshow``, such as ``vmin`` or ``cmap``.
 
         Returns
         -------
         display : GeneratedSamplesDisplay
-            The object itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            If the rows are no images of such a shape, or `n_columns` is below 1.
+            If the rows do not have the length of such images, or if `n_columns` is
+            below 1.
         """
         rows = as_rows("samples", self.samples)
         shape = check_image_shape(self.image_shape, rows.shape[1])
@@ -102,52 +117,53 @@ class GeneratedSamplesDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        n_samples=25,
+        estimator: Any,
+        n_samples: int = 25,
         *,
-        image_shape=None,
-        response="mean",
-        random_state=None,
-        ax=None,
-        n_columns=None,
-        im_kw=None,
-    ):
-        """Draw from the prior of a fitted VAE.
+        image_shape: tuple[int, ...] | None = None,
+        response: Literal["mean", "sample"] = "mean",
+        random_state: RandomState = None,
+        ax: "Axes | None" = None,
+        n_columns: int | None = None,
+        im_kw: dict[str, Any] | None = None,
+    ) -> "GeneratedSamplesDisplay":
+        """Generate rows from the prior of a fitted VAE and draw them as images.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with ``sample`` and ``inverse_transform``, such as
-            :class:`~skvae.VAETransformer`; or a search for one, of which the best
-            draws. Not a pipeline, for its steps before the last one would have to be
-            undone.
+            Fitted estimator with ``sample`` and ``inverse_transform``, such as
+            :class:`~skvae.VAETransformer`; or a search, whose best estimator is used.
+            Pipelines are not accepted, because the steps before the last one would have
+            to be inverted.
         n_samples : int, default=25
             Number of images.
         image_shape : tuple of int, default=None
             As for the class.
         response : {"mean", "sample"}, default="mean"
-            "mean" decodes codes drawn from the prior to the mean of p(x given z),
-            "sample" has the noise of the likelihood on top.
+            "mean" draws codes from the prior and decodes them to the mean of
+            p(x given z); "sample" draws rows from p(x given z), with its noise.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a figure.
         n_columns : int, default=None
             As for :meth:`plot`.
         im_kw : dict, default=None
-            Keywords of ``Axes.imshow``.
+            Keyword arguments for ``Axes.imshow``.
 
         Returns
         -------
         display : GeneratedSamplesDisplay
-            The samples as drawn.
+            The display, with the samples drawn.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it cannot draw, or its rows are no images of such a shape.
+            If the estimator has no method ``sample``, or if its rows do not have the
+            length of such images.
         """
         if response not in RESPONSES:
             raise ValueError(
@@ -156,9 +172,9 @@ class GeneratedSamplesDisplay:
         fitted = final_estimator(estimator)
         if hasattr(getattr(estimator, "best_estimator_", estimator), "steps"):
             raise ValueError(
-                f"{cls.__name__} takes no pipeline: what its last step draws is not in "
-                "the units of X. Undo the steps before, and pass the rows as "
-                f"{cls.__name__}(samples=rows)."
+                f"{cls.__name__} does not accept a pipeline, because its last step "
+                "generates rows that are not in the units of X. Invert the other steps "
+                f"yourself and pass the rows as {cls.__name__}(samples=rows)."
             )
         require(fitted, "sample", cls.__name__)
         if response == "sample":

@@ -1,4 +1,4 @@
-"""Rows as images, and many images as one."""
+"""Helpers to draw rows as images, and many images as one."""
 
 import math
 from numbers import Integral
@@ -8,40 +8,40 @@ from scipy.sparse import issparse
 
 
 def as_rows(name, values):
-    """Give a dense array of rows.
+    """Convert rows to a dense array.
 
     Parameters
     ----------
     name : str
-        What the caller calls them, for the errors.
+        Name of the argument in error messages.
     values : {array-like, sparse matrix}
         Rows.
 
     Returns
     -------
     rows : ndarray of shape (n_samples, n_features), float
-        At least one.
+        The same rows.
 
     Raises
     ------
     ValueError
-        If they are not two-dimensional, or none.
+        If they are not two-dimensional, or if there are none.
     """
     rows = np.asarray(values.toarray() if issparse(values) else values, dtype=float)
     if rows.ndim != 2 or not len(rows):
         raise ValueError(
-            f"{name} has shape {rows.shape}; pass a row for each sample, at least one."
+            f"{name} has shape {rows.shape}; pass one row per sample, at least one."
         )
     return rows
 
 
 def check_image_shape(image_shape, n_features):
-    """Check the shape of the images that rows stand for.
+    """Check the shape of the images that rows represent.
 
     Parameters
     ----------
     image_shape : tuple of int or None
-        Height and width, and 3 or 4 for colours behind them. None is a square.
+        Height and width, followed by 3 or 4 for colour images. None means square.
     n_features : int
         Length of a row.
 
@@ -53,13 +53,13 @@ def check_image_shape(image_shape, n_features):
     Raises
     ------
     ValueError
-        If a row has not as many values as such an image.
+        If a row and such an image differ in their number of values.
     """
     if image_shape is None:
         side = math.isqrt(n_features)
         if side * side != n_features:
             raise ValueError(
-                f"Rows of {n_features} values are no square images; pass image_shape, "
+                f"Rows of {n_features} values are not square images; pass image_shape, "
                 "(height, width) or (height, width, 3)."
             )
         return side, side
@@ -79,22 +79,22 @@ def check_image_shape(image_shape, n_features):
 
 
 def montage(rows, image_shape, n_columns):
-    """Put images beside one another, with a margin of a pixel around each.
+    """Arrange images in a grid, with a margin of one pixel around each.
 
     Parameters
     ----------
     rows : ndarray of shape (n_samples, n_features)
-        The images, put in order from left to right and from above.
+        The images, arranged from left to right, then from top to bottom.
     image_shape : tuple of int
-        As :func:`check_image_shape` gives it.
+        As :func:`check_image_shape` returns it.
     n_columns : int
-        Images beside one another.
+        Number of images in a row of the grid.
 
     Returns
     -------
     picture : ndarray of shape (height, width) or (height, width, channels)
-        For ``Axes.imshow``. Margins and places without an image are NaN, or white
-        where there are colours; these are cut at 0 and 1.
+        For ``Axes.imshow``. Margins and cells without an image are NaN, or white for
+        colour images, whose values are clipped to the range from 0 to 1.
     """
     height, width, *channels = image_shape
     n_rows = -(-len(rows) // n_columns)
@@ -107,14 +107,14 @@ def montage(rows, image_shape, n_columns):
 
 
 def image_centers(n_images, length):
-    """Middles of the images of a montage along one side, in pixels.
+    """Compute the centers of the images of a montage along one side, in pixels.
 
     Parameters
     ----------
     n_images : int
-        Images along the side.
+        Number of images along the side.
     length : int
-        Height or width of one.
+        Height or width of one image.
 
     Returns
     -------

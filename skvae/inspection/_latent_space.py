@@ -1,4 +1,6 @@
-"""Codes of rows in the plane of two latent dimensions."""
+"""Plot of the codes of rows in two latent dimensions."""
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length
@@ -6,26 +8,31 @@ from sklearn.utils import check_consistent_length
 from skvae.inspection._fitted import final_estimator, require
 from skvae.inspection._images import as_rows
 from skvae.utils._plotting import BLUE, COLORS, MARKERS, make_panels, merge_style
+from skvae.utils._typing import ArrayLike, MatrixLike
 
-MAX_CLASSES = 20  # more cannot be told apart
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_CLASSES = 20  # more cannot be distinguished
 
 
 class LatentSpaceDisplay:
-    """Codes of rows in two latent dimensions, coloured by what is known of the rows.
+    """Scatter plot of the codes of rows in two latent dimensions.
 
-    Make it by :meth:`from_estimator`. All parameters are kept as attributes.
+    Create it with :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_components)
-        Codes, of at least two components.
+        Codes, with at least two components.
 
     y : array-like of shape (n_samples,), default=None
-        What colours the points. Up to 20 different values are classes, with a colour
-        and a marker each and a legend; more are numbers, with a colour bar.
+        Values that colour the points. Up to 20 different values are drawn as classes,
+        each with a colour and marker of its own, and a legend; more are drawn as
+        numbers, with a colour bar.
 
     components : tuple of two int, default=(0, 1)
-        The latent dimensions to draw, counted from 0 like columns of `Z`.
+        The latent dimensions to draw, numbered from 0 like the columns of `Z`.
 
     component_kl : array-like of shape (n_components,), default=None
         KL divergence of each dimension in nats, for the labels of the axes.
@@ -33,10 +40,11 @@ class LatentSpaceDisplay:
     Attributes
     ----------
     scatter_ : list of matplotlib PathCollection
-        The points: of each class, in the order of ``numpy.unique``, or of all.
+        The points: one collection per class, in the order of ``numpy.unique``, or one
+        for all points.
 
     colorbar_ : matplotlib Colorbar or None
-        The colour bar, where `y` holds numbers.
+        The colour bar, if the values of `y` are drawn as numbers.
 
     ax_ : matplotlib Axes
         The axes.
@@ -46,7 +54,7 @@ class LatentSpaceDisplay:
 
     See Also
     --------
-    ActiveUnitsDisplay : The KL divergence of all latent dimensions.
+    ActiveUnitsDisplay : Plot the KL divergence of all latent dimensions.
 
     Examples
     --------
@@ -62,34 +70,47 @@ class LatentSpaceDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, Z, y=None, components=(0, 1), component_kl=None):
+    def __init__(
+        self,
+        *,
+        Z: ArrayLike,
+        y: ArrayLike | None = None,
+        components: tuple[int, int] = (0, 1),
+        component_kl: ArrayLike | None = None,
+    ) -> None:
         self.Z = Z
         self.y = y
         self.components = components
         self.component_kl = component_kl
 
-    def plot(self, ax=None, *, y_name=None, scatter_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        y_name: str | None = None,
+        scatter_kw: dict[str, Any] | None = None,
+    ) -> "LatentSpaceDisplay":
         """Draw the points.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a figure.
         y_name : str, default=None
-            Title of the legend or label of the colour bar.
+            Title of the legend, or label of the colour bar.
         scatter_kw : dict, default=None
-            Keywords of ``Axes.scatter``.
+            Keyword arguments for ``Axes.scatter``.
 
         Returns
         -------
         display : LatentSpaceDisplay
-            The object itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            If `Z` has less than two components or not those that are to be drawn, or
-            if `y` cannot colour its rows.
+            If `Z` has fewer than two components or lacks one of `components`, or if
+            `y` is not one finite value per row, or has too many classes.
         """
         Z = as_rows("Z", self.Z)
         first, second = _check_components(self.components, Z.shape[1])
@@ -122,7 +143,7 @@ class LatentSpaceDisplay:
                 "marker": MARKERS[i % len(MARKERS)],
                 "label": str(value),
             }
-            if again:  # the colour is used again: hollow
+            if again:  # the colour was used before: draw a hollow marker
                 style |= {"facecolors": "none", "edgecolors": COLORS[colour]}
                 style |= {"linewidths": 0.8}
             style = _scatter_style(style, scatter_kw)
@@ -143,48 +164,50 @@ class LatentSpaceDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Any,
+        X: MatrixLike,
+        y: ArrayLike | None = None,
         *,
-        components=None,
-        y_name=None,
-        ax=None,
-        scatter_kw=None,
-    ):
+        components: tuple[int, int] | None = None,
+        y_name: str | None = None,
+        ax: "Axes | None" = None,
+        scatter_kw: dict[str, Any] | None = None,
+    ) -> "LatentSpaceDisplay":
         """Encode rows by a fitted estimator and draw their codes.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with ``transform``: any of this package, a pipeline, or PCA to
-            compare with.
+            Fitted estimator with ``transform``: any estimator of this package, a
+            pipeline, or for comparison PCA.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            What colours them, as for the class.
+            Values that colour the points, as for the class.
         components : tuple of two int, default=None
-            The latent dimensions to draw. None takes the two of greatest
-            `component_kl_`, the greater first; where the estimator has none, the two
-            whose codes vary most over `X`. Of two in all, both are drawn as they are.
+            The latent dimensions to draw. None takes the two with the greatest
+            `component_kl_`, in decreasing order; if the estimator has no
+            `component_kl_`, the two with the greatest variance over `X`. If there are
+            only two dimensions, they are drawn in their own order.
         y_name : str, default=None
-            Title of the legend or label of the colour bar.
+            Title of the legend, or label of the colour bar.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to draw on. None creates a figure.
         scatter_kw : dict, default=None
-            Keywords of ``Axes.scatter``.
+            Keyword arguments for ``Axes.scatter``.
 
         Returns
         -------
         display : LatentSpaceDisplay
-            The codes as drawn, all components of them.
+            The display, with the codes drawn; `Z` holds all components.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If its codes have less than two components, or if `y` cannot colour them.
+            If the codes have fewer than two components, or if `y` is not one finite
+            value per row, or has too many classes.
         """
         fitted = final_estimator(estimator)
         require(estimator, "transform", cls.__name__)
@@ -201,7 +224,7 @@ class LatentSpaceDisplay:
 
 
 def _scatter_style(default, given):
-    """Put the caller's keywords over the defaults; `color` and `c` are colours too."""
+    """Update the default keywords; `c` and `color` replace the default face colour."""
     from matplotlib.collections import PathCollection
 
     style = merge_style(default, given, PathCollection)
@@ -213,36 +236,36 @@ def _scatter_style(default, given):
 def _check_components(components, n_components):
     if n_components < 2:
         raise ValueError(
-            f"Codes have {n_components} component but a plane has two; fit with "
+            f"The codes have {n_components} component but two are needed; fit with "
             "n_components=2 or more."
         )
     chosen = np.asarray(components)
     inside = chosen.dtype.kind in "iu" and ((0 <= chosen) & (chosen < n_components))
     if chosen.shape != (2,) or not np.all(inside):
         raise ValueError(
-            f"components={components!r}: pass two of the latent dimensions, from 0 to "
-            f"{n_components - 1}."
+            f"components={components!r}: pass the numbers of two latent dimensions, "
+            f"from 0 to {n_components - 1}."
         )
     return chosen.tolist()
 
 
 def _check_y(y, Z):
-    """Give y as an array and its classes, None where it holds numbers or nothing."""
+    """Return y as an array, and its classes or None if it is numeric or missing."""
     if y is None:
         return None, None
     y = np.asarray(y)
     if y.ndim != 1:
-        raise ValueError(f"y has shape {y.shape}; pass one value for each row.")
+        raise ValueError(f"y has shape {y.shape}; pass one value per row of X.")
     check_consistent_length(Z, y)
     is_number = y.dtype.kind in "iuf"
     if is_number and not np.isfinite(y).all():
-        raise ValueError("y holds values that are not finite; leave these rows out.")
+        raise ValueError("y holds values that are not finite; remove these rows.")
     classes = np.unique(y)
     if len(classes) <= MAX_CLASSES:
         return y, classes
     if not is_number:
         raise ValueError(
-            f"y has {len(classes)} different values of {y.dtype}; pass at most "
+            f"y has {len(classes)} different values of dtype {y.dtype}; pass at most "
             f"{MAX_CLASSES} classes, or numbers."
         )
     return y, None

@@ -1,4 +1,6 @@
-"""Rows beside what a model makes of them."""
+"""Plot of rows and their reconstructions."""
+
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +12,15 @@ from skvae.inspection._images import (
     montage,
 )
 from skvae.utils._plotting import COLORS, LINE_STYLES, make_panels, merge_style
+from skvae.utils._typing import ArrayLike, AxesLike, MatrixLike
 
 NAMES = ("original", "reconstruction")
 
 
 class ReconstructionDisplay:
-    """Rows and their reconstructions, as images or as lines.
+    """Rows and their reconstructions, drawn as images or as lines.
 
-    Make it by :meth:`from_estimator`. All parameters are kept as attributes.
+    Create it with :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
@@ -25,32 +28,33 @@ class ReconstructionDisplay:
         Rows.
 
     X_reconstructed : array-like of shape (n_samples, n_features)
-        What became of them.
+        Reconstructions of the rows.
 
     image_shape : tuple of int, default=None
-        (height, width) of the image that a row is, or (height, width, 3) in colours,
-        which are cut at 0 and 1. None draws each row as a line over its features.
+        (height, width) to draw each row as an image, or (height, width, 3) for colour
+        images, whose values are clipped to the range from 0 to 1. None draws each row
+        as a line over its features.
 
     Attributes
     ----------
     image_ : matplotlib AxesImage
-        Originals above, reconstructions below. Only of images.
+        Originals above, reconstructions below. Only if rows are drawn as images.
 
     lines_ : list of tuple of two matplotlib Line2D
-        Original and reconstruction of each row. Only of lines.
+        Original and reconstruction of each row. Only if rows are drawn as lines.
 
     axes_ : ndarray of matplotlib Axes
-        One for the images; for lines, a panel for each row.
+        A single one for images, one per row for lines.
 
     ax_ : matplotlib Axes
-        The first of them.
+        The first of ``axes_``.
 
     figure_ : matplotlib Figure
         The figure.
 
     See Also
     --------
-    GeneratedSamplesDisplay : Rows drawn from the model.
+    GeneratedSamplesDisplay : Plot rows that the model generates.
 
     Examples
     --------
@@ -66,41 +70,53 @@ class ReconstructionDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, *, X, X_reconstructed, image_shape=None):
+    def __init__(
+        self,
+        *,
+        X: MatrixLike,
+        X_reconstructed: ArrayLike,
+        image_shape: tuple[int, ...] | None = None,
+    ) -> None:
         self.X = X
         self.X_reconstructed = X_reconstructed
         self.image_shape = image_shape
 
-    def plot(self, ax=None, *, im_kw=None, line_kw=None):
+    def plot(
+        self,
+        ax: AxesLike = None,
+        *,
+        im_kw: dict[str, Any] | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> "ReconstructionDisplay":
         """Draw the rows.
 
         Parameters
         ----------
         ax : matplotlib Axes or array-like of Axes, default=None
-            Where to draw: for lines, one Axes, which is divided, or one for each row.
-            None makes a figure.
+            Axes to draw on: one for images; for lines, one per row, or a single one,
+            which is divided. None creates a figure.
         im_kw : dict, default=None
-            Keywords of ``Axes.imshow``. Only for images, whose grey values reach from
-            the least to the greatest of the originals.
+            Keyword arguments for ``Axes.imshow``, used for images. By default the
+            greys range from the smallest to the largest value of the originals.
         line_kw : dict, default=None
-            Keywords of ``Axes.plot`` for both lines. Only for lines.
+            Keyword arguments for ``Axes.plot``, used for both lines of a row.
 
         Returns
         -------
         display : ReconstructionDisplay
-            The object itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            If the shapes of rows, reconstructions and images do not agree.
+            If the shapes of rows, reconstructions and images do not match.
         """
         X = as_rows("X", self.X)
         reconstructed = as_rows("X_reconstructed", self.X_reconstructed)
         if X.shape != reconstructed.shape:
             raise ValueError(
-                f"X has shape {X.shape} but X_reconstructed {reconstructed.shape}; "
-                "pass a reconstruction of each row."
+                f"X has shape {X.shape} but X_reconstructed has shape "
+                f"{reconstructed.shape}; pass one reconstruction per row."
             )
         if self.image_shape is None:
             self._plot_lines(X, reconstructed, ax, line_kw)
@@ -153,37 +169,45 @@ class ReconstructionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, image_shape=None, ax=None, im_kw=None, line_kw=None
-    ):
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        ax: AxesLike = None,
+        im_kw: dict[str, Any] | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> "ReconstructionDisplay":
         """Reconstruct rows by a fitted estimator and draw both.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with ``transform`` and ``inverse_transform``: a
-            :class:`~skvae.VAETransformer`, a pipeline, or PCA to compare with.
+            Fitted estimator with ``transform`` and ``inverse_transform``: a
+            :class:`~skvae.VAETransformer`, a pipeline, or for comparison PCA.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows to draw: all of them, so pass a few.
+            The rows to draw. All of them are drawn, so pass only a few.
         image_shape : tuple of int, default=None
             As for the class.
         ax : matplotlib Axes or array-like of Axes, default=None
             As for :meth:`plot`.
         im_kw, line_kw : dict, default=None
-            Keywords of ``Axes.imshow`` or ``Axes.plot``.
+            Keyword arguments for ``Axes.imshow`` or ``Axes.plot``.
 
         Returns
         -------
         display : ReconstructionDisplay
-            The rows as drawn.
+            The display, with the rows drawn.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it cannot reconstruct, or if the rows are no images of such a shape.
+            If the estimator lacks one of the two methods, or if the rows do not have
+            the length of such images.
         """
-        final_estimator(estimator)  # raises where it is not fitted
+        final_estimator(estimator)  # raises if it is not fitted
         for method in ("transform", "inverse_transform"):
             require(estimator, method, cls.__name__)
         reconstructed = estimator.inverse_transform(estimator.transform(X))

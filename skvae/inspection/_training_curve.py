@@ -1,4 +1,7 @@
-"""Losses, beta and validation score by epoch."""
+"""Plot of losses, beta and validation score by epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +13,9 @@ from skvae.utils._plotting import (
     merge_style,
     metric_label,
 )
+from skvae.utils._typing import AxesLike, NDArray
 
-# Curves in the order in which they are drawn: the attribute, and what it is.
+# Curves in the order in which they are drawn, and the attributes that hold them.
 ATTRIBUTES = {
     "objective": "objective_curve_",
     "loss": "loss_curve_",
@@ -20,41 +24,40 @@ ATTRIBUTES = {
     "beta": "beta_curve_",
     "validation": "validation_scores_",
 }
-OF_THE_PRIOR = ("kl", "beta")
-ON_REQUEST = ("reconstruction",)
+OF_THE_PRIOR = ("kl", "beta")  # curves of variational models only
+ON_REQUEST = ("reconstruction",)  # curves that are not drawn by default
 
 
 class TrainingCurveDisplay:
-    """Loss, KL divergence, weight of the KL and validation score by epoch.
+    """Curves of loss, KL divergence, beta and validation score by epoch.
 
-    Make it by :meth:`from_estimator`. All parameters are kept as attributes.
+    Create it with :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     curves : dict of str to array-like of shape (n_epochs,)
-        Curves by name. Each is drawn on a panel of its own, and may have a length of
-        its own.
+        Curves by name. Each is drawn on its own axes, and their lengths may differ.
 
     labels : dict of str to str, default=None
-        Label of the y axis for each curve, with the unit; the names if None.
+        Label of the y axis for each curve, with the unit. None takes the names.
 
     best_iter : int, default=None
-        Epoch whose weights were kept, counted from 1: marked on the curve named
+        Epoch whose weights were kept, counted from 1. It is marked on the curve named
         "validation".
 
     time_unit : str, default="epoch"
-        What the points of a curve follow: "epoch" or "round".
+        Unit of the x axis: "epoch" or "round".
 
     name : str, default=None
-        What the legend says. No legend if None.
+        Name in the legend. None shows no legend.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_curves,) of matplotlib Axes
-        The panels, from above.
+        The axes, from top to bottom.
 
     ax_ : matplotlib Axes
-        The first of them.
+        The first of ``axes_``.
 
     figure_ : matplotlib Figure
         The figure.
@@ -63,11 +66,11 @@ class TrainingCurveDisplay:
         The line of each curve.
 
     best_ : matplotlib PathCollection or None
-        The mark of the best epoch.
+        The mark of the best epoch, if there is one.
 
     See Also
     --------
-    BetaSearchDisplay : The search that ``beta="auto"`` makes before the training.
+    BetaSearchDisplay : Plot the search for beta that precedes the training.
 
     Examples
     --------
@@ -84,40 +87,52 @@ class TrainingCurveDisplay:
     """
 
     def __init__(
-        self, *, curves, labels=None, best_iter=None, time_unit="epoch", name=None
-    ):
+        self,
+        *,
+        curves: Mapping[str, Sequence[float] | NDArray[np.floating]],
+        labels: Mapping[str, str] | None = None,
+        best_iter: int | None = None,
+        time_unit: str = "epoch",
+        name: str | None = None,
+    ) -> None:
         self.curves = curves
         self.labels = labels
         self.best_iter = best_iter
         self.time_unit = time_unit
         self.name = name
 
-    def plot(self, ax=None, *, name=None, line_kw=None):
+    def plot(
+        self,
+        ax: AxesLike = None,
+        *,
+        name: str | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> "TrainingCurveDisplay":
         """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes or array-like of Axes, default=None
-            Where to draw: one Axes, which is divided among the curves, or one for each
-            curve, such as `axes_` of the display of another estimator. None makes a
-            figure.
+            Axes to draw on: one per curve, such as `axes_` of the display of another
+            estimator, or a single one, which is divided among the curves. None creates
+            a figure.
         name : str, default=None
-            What the legend says instead of `name`.
+            Name in the legend, instead of the attribute `name`.
         line_kw : dict, default=None
-            Keywords of ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : TrainingCurveDisplay
-            The object itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            If there is no curve, or if `ax` has no place for so many.
+            If there is no curve, or if the number of axes does not match.
         """
         if not self.curves:
-            raise ValueError("curves is empty; pass at least one.")
+            raise ValueError("curves is empty; pass at least one curve.")
         name = self.name if name is None else name
         self.axes_ = make_panels(self, ax, len(self.curves))
         from matplotlib.lines import Line2D
@@ -154,7 +169,7 @@ class TrainingCurveDisplay:
         )
 
     def _add_legends(self):
-        """Names of the estimators on the first panel, best epochs where they are."""
+        """Add names to the first axes, and best epochs where they are marked."""
         for panel in self.axes_:
             lines, marks = panel.get_lines(), panel.collections
             if marks and len(marks) == len(lines):
@@ -165,38 +180,44 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, curves=None, name=None, ax=None, line_kw=None
-    ):
+        cls,
+        estimator: Any,
+        *,
+        curves: str | Sequence[str] | None = None,
+        name: str | None = None,
+        ax: AxesLike = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> "TrainingCurveDisplay":
         """Draw the curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : object
-            Fitted: an estimator of this package, a pipeline that ends in one, or a
-            search for one, of which the best is drawn.
+            Fitted estimator of this package, pipeline that ends in one, or search,
+            whose best estimator is used.
         curves : str or sequence of str, default=None
-            Which to draw: "objective", "loss", "reconstruction", "kl", "beta",
-            "validation". None draws those that the estimator has, all but
+            Curves to draw: "objective", "loss", "reconstruction", "kl", "beta",
+            "validation". None draws all that the estimator has, except
             "reconstruction".
         name : str, default=None
-            What the legend says. No legend if None.
+            Name in the legend. None shows no legend.
         ax : matplotlib Axes or array-like of Axes, default=None
             As for :meth:`plot`.
         line_kw : dict, default=None
-            Keywords of ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : TrainingCurveDisplay
-            The curves as drawn. With ``refit=True`` losses are those of the last
-            training, validation scores those of the one before.
+            The display, with the curves drawn. With ``refit=True`` the losses are those
+            of the last training, and the validation scores those of the one before it.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If a curve is unknown, or the estimator does not have it.
+            If a curve is unknown, or if the estimator does not have it.
         """
         fitted = final_estimator(estimator)
         found = _curves_of(fitted)
@@ -206,8 +227,8 @@ class TrainingCurveDisplay:
             wanted = [curves] if isinstance(curves, str) else list(curves)
         if not wanted:
             raise ValueError(
-                f"{type(fitted).__name__} has no curve of its training; pass an "
-                "estimator of skvae."
+                f"{type(fitted).__name__} has no training curves; pass an estimator of "
+                "skvae."
             )
         for curve in wanted:
             _check_curve(curve, found, fitted)
@@ -222,7 +243,7 @@ class TrainingCurveDisplay:
 
 
 def _curves_of(estimator):
-    """Curves that an estimator has: those of the prior only if it has a prior."""
+    """Return the curves of an estimator, without KL and beta if it has no prior."""
     found = {}
     for curve, attribute in ATTRIBUTES.items():
         values = np.asarray(getattr(estimator, attribute, []), dtype=float)
@@ -234,20 +255,18 @@ def _curves_of(estimator):
 
 def _check_curve(curve, found, estimator):
     if curve not in ATTRIBUTES:
-        raise ValueError(
-            f"curves holds {curve!r}; pass names out of {list(ATTRIBUTES)}."
-        )
+        raise ValueError(f"curves holds {curve!r}; pass names from {list(ATTRIBUTES)}.")
     if curve in found:
         return
     name = type(estimator).__name__
     if curve in OF_THE_PRIOR and not getattr(estimator, "variational", True):
         why = "with variational=False there is no KL divergence"
     elif curve == "validation":
-        why = "fit with early_stopping=True, or give X_val to fit"
+        why = "fit with early_stopping=True, or pass X_val to fit"
     else:
         why = f"its {ATTRIBUTES[curve]} is empty or missing"
     raise ValueError(
-        f"This {name} has no {curve!r} curve: {why}. It has {list(found)}."
+        f"{name} has no curve {curve!r}: {why}. It has the curves {list(found)}."
     )
 
 

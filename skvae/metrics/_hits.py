@@ -1,7 +1,7 @@
-"""Where the relevant items of each user stand in a ranking, and what that is worth.
+"""Ranking metrics, computed from the ranks of each user's relevant items.
 
-Every metric here gives one number per user, NaN where the user has no relevant item,
-in time that grows with the hits and the relevant items, not with the catalogue.
+Every metric returns one number per user, NaN for a user without relevant items. The
+running time grows with the numbers of hits and relevant items, not with the catalogue.
 """
 
 from typing import NamedTuple
@@ -22,8 +22,8 @@ class Hits(NamedTuple):
     """The relevant items that a ranking contains, ordered by user and rank.
 
     ``user``, ``rank`` (from 1), ``value`` (of the item for the user) and ``ordinal``
-    (whether it is the user's first hit, second, ..., from 1) have shape (n_hits,).
-    ``truth`` is the CSR of all relevant items, found or not.
+    (1 for the user's first hit, 2 for the second, and so on) have shape (n_hits,).
+    ``truth`` is the CSR matrix of all relevant items, whether ranked or not.
     """
 
     user: np.ndarray
@@ -44,31 +44,31 @@ def find_hits(truth, items):
     Parameters
     ----------
     truth : csr_matrix or csr_array of shape (n_users, n_items)
-        The relevant items, canonical.
+        The relevant items, in canonical format.
 
     items : ndarray of shape (n_users, k), int
-        Item indices, best first, each at most once per row; -1 for none.
+        Item indices, best first, each at most once per row; -1 means no item.
 
     Returns
     -------
     hits : Hits
-        Ordered by user, then rank.
+        Ordered by user, then by rank.
 
     Raises
     ------
     ValueError
-        If an index is out of range or twice in one row.
+        If an index is out of range or occurs twice in one row.
     """
     check_ranked(items, truth.shape[1])
-    # A product of sparse matrices, one of ranks and one of ones, is several times
-    # faster here than a binary search for every pair.
+    # Multiplying a sparse matrix of ranks by one of ones is several times faster
+    # than a binary search for every pair.
     is_item = items >= 0
     ranks = np.broadcast_to(np.arange(1, items.shape[1] + 1), items.shape)
     indptr = np.concatenate(([0], np.cumsum(is_item.sum(axis=1))))
     ranking = type(truth)((ranks[is_item], items[is_item], indptr), shape=truth.shape)
     found = ranking.multiply(indicator(truth)).tocsr()
     values = indicator(found).multiply(truth).tocsr()
-    for matrix in (found, values):  # after this, entry for entry the same pairs
+    for matrix in (found, values):  # then entry i of both is the same pair
         matrix.sort_indices()
 
     user, rank = entry_rows(found), found.data
@@ -79,10 +79,10 @@ def find_hits(truth, items):
 
 
 def ndcg(hits, k, gains="binary"):
-    """Divide the discounted cumulative gain by that of the best ranking there is."""
+    """Divide the discounted cumulative gain by that of the best possible ranking."""
     truth, gain = hits.truth, GAINS[gains]
     user, value = entry_rows(truth), truth.data.astype(np.float64)
-    if gains != "binary":  # the best first; equal gains have no order
+    if gains != "binary":  # highest gains first; binary gains are all equal
         value = value[np.lexsort((-value, user))]
     ideal_rank = np.arange(1, user.size + 1) - truth.indptr[user]
     with np.errstate(over="ignore"):
@@ -93,7 +93,7 @@ def ndcg(hits, k, gains="binary"):
                 'up to infinity; scale y_true or pass gains="binary".'
             )
         dcg = _dcg(hits.user, hits.rank, gain(hits.value), k, truth.shape[0])
-    # The ideal is positive wherever something is relevant.
+    # The ideal DCG is positive for every user with a relevant item.
     return np.divide(dcg, ideal, out=np.full_like(dcg, np.nan), where=ideal > 0)
 
 
@@ -111,39 +111,39 @@ def precision(hits, k):
 
 
 def average_precision(hits, k):
-    """Average the precision at the rank of each hit over min(k, n_relevant)."""
+    """Sum the precision at the rank of each hit and divide by min(k, n_relevant)."""
     precision_at_hits = _per_user(hits, k, hits.ordinal / hits.rank)
     return precision_at_hits / np.minimum(_n_relevant(hits), k)
 
 
 def reciprocal_rank(hits, k):
-    """Invert the rank of the first hit; 0 if there is none."""
+    """Return one over the rank of the first hit, or 0 if there is no hit."""
     first = _per_user(hits, k, (hits.ordinal == 1) / hits.rank)
     return np.where(np.isnan(_n_relevant(hits)), np.nan, first)
 
 
 def hit_rate(hits, k):
-    """Tell whether there is a hit."""
+    """Return 1 for users with a hit, 0 for the others."""
     hit = (_per_user(hits, k) > 0).astype(np.float64)
     return np.where(np.isnan(_n_relevant(hits)), np.nan, hit)
 
 
 def mean_over_users(per_user):
-    """Average over the users who have a number; NaN if there are none."""
+    """Average over the users whose value is not NaN; NaN if there are none."""
     per_user = per_user[~np.isnan(per_user)]
     return float(per_user.mean()) if per_user.size else float("nan")
 
 
 def check_ranked(items, n_items):
-    """Raise for an item that does not exist or stands twice in one row."""
+    """Raise if an item does not exist or occurs twice in one row."""
     if items.size == 0:
         return
     ordered = np.sort(items, axis=1)
     lowest, highest = ordered[:, 0].min(), ordered[:, -1].max()
     if lowest < -1 or highest >= n_items:
         raise ValueError(
-            f"Ranked items reach from {lowest} to {highest} but there are {n_items} "
-            f"items; use 0 to {n_items - 1}, and -1 for no item."
+            f"Ranked items have indices from {lowest} to {highest} but there are "
+            f"{n_items} items; use 0 to {n_items - 1}, and -1 for no item."
         )
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     if twice.any():
@@ -155,19 +155,19 @@ def check_ranked(items, n_items):
 
 
 def indicator(matrix):
-    """Give a CSR with ones for the entries of another."""
+    """Return a CSR matrix with a one at every stored entry of ``matrix``."""
     ones = np.ones(matrix.nnz, dtype=np.int64)
     return type(matrix)((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _n_relevant(hits):
-    """Count relevant items, with NaN for none so that what it divides is NaN too."""
+    """Count the relevant items; NaN for none, so that quotients become NaN too."""
     n_relevant = np.diff(hits.truth.indptr).astype(np.float64)
     return np.where(n_relevant > 0, n_relevant, np.nan)
 
 
 def _per_user(hits, k, worth=None):
-    """Add up what the hits at rank k or better are worth, 1 each if not told."""
+    """Sum ``worth`` over the hits up to rank k; None counts every hit as 1."""
     return _sum_by_user(hits.user, hits.rank, worth, k, hits.truth.shape[0])
 
 

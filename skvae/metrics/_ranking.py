@@ -1,4 +1,6 @@
-"""Metrics of top-k rankings: one user's list against the user's relevant items."""
+"""Metrics of top-k rankings: each user's list against the user's relevant items."""
+
+from typing import Literal
 
 import numpy as np
 
@@ -9,60 +11,65 @@ from skvae.metrics._validation import (
     hits_at_k,
     ranked_items,
 )
+from skvae.utils._typing import ArrayLike, MatrixLike, NDArray
 from skvae.utils._validation import check_choice, check_positive_int
 
 
 def ndcg_at_k(
-    y_true,
+    y_true: MatrixLike,
     *,
-    y_score=None,
-    y_rank=None,
-    k=10,
-    relevance_threshold=0,
-    gains="binary",
-    per_user=False,
-):
-    r"""Normalised discounted cumulative gain of the first k items.
+    y_score: ArrayLike | None = None,
+    y_rank: ArrayLike | None = None,
+    k: int = 10,
+    relevance_threshold: float = 0,
+    gains: Literal["binary", "linear", "exponential"] = "binary",
+    per_user: bool = False,
+) -> float | NDArray[np.float64]:
+    r"""Compute the normalised discounted cumulative gain of the first k items.
 
-    With gain :math:`g` of the item at each rank :math:`r`, and 0 for items that are
-    not relevant, :math:`DCG@k = \sum_{r=1}^k g_r / \log_2(r + 1)`, divided by that
-    of the best possible ranking, whose list is cut at k as well.
+    :math:`DCG@k = \sum_{r=1}^k g_r / \log_2(r + 1)`, where :math:`g_r` is the gain
+    of the item at rank :math:`r`, 0 if it is not relevant. It is divided by the
+    :math:`DCG@k` of the best possible ranking, which is cut at k as well.
 
     Parameters
     ----------
     y_true : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-        Values of the items for the users; those held out, in a recommender's case.
+        The ground truth, such as held-out interactions: the value of each item for
+        each user.
 
     y_score : array-like of shape (n_users, n_items), default=None
-        Scores to rank by; among equals the item of lowest index comes first, and a
-        score of minus infinity leaves an item out. Give this or ``y_rank``.
+        Scores to rank by. If scores are equal, the item with the lowest index comes
+        first. Items with a score of minus infinity are not ranked. Pass either this
+        or ``y_rank``.
 
     y_rank : array-like of shape (n_users, >= min(k, n_items)), int, default=None
-        Ranked item indices, best first, -1 for none. Give this or ``y_score``.
+        Ranked item indices, best first; -1 means no item. Pass either this or
+        ``y_score``.
 
     k : int, default=10
-        Length of the list; a k above ``n_items`` counts as ``n_items``.
+        Length of the list, at most ``n_items``; a larger k is reduced to it.
 
     relevance_threshold : float, default=0
-        Items with a higher value in ``y_true`` are relevant. At least 0.
+        Items with a higher value in ``y_true`` are relevant. Must be at least 0.
 
     gains : {"binary", "linear", "exponential"}, default="binary"
-        Gain of a relevant item of value :math:`v`: 1, as in [1]_; :math:`v`, as in
-        :func:`sklearn.metrics.ndcg_score`; or :math:`2^v - 1`.
+        Gain of a relevant item with value :math:`v`: "binary" is 1, as in [1]_;
+        "linear" is :math:`v`, as in :func:`sklearn.metrics.ndcg_score`; "exponential"
+        is :math:`2^v - 1`.
 
     per_user : bool, default=False
-        Whether to return a number for each user instead of the mean.
+        Whether to return one number per user instead of the mean.
 
     Returns
     -------
     ndcg : float or ndarray of shape (n_users,)
-        Between 0 and 1. Users without relevant items are left out of the mean and NaN
-        in the array; the mean over nobody is NaN.
+        Between 0 and 1. Users without relevant items have NaN in the array and are
+        excluded from the mean; if no user has relevant items, the mean is NaN.
 
     Raises
     ------
     ValueError
-        If not exactly one of ``y_score`` and ``y_rank`` is given, if shapes do not
+        Unless exactly one of ``y_score`` and ``y_rank`` is given, if shapes do not
         match, or if an item is ranked twice or does not exist.
 
     References
@@ -85,51 +92,52 @@ def ndcg_at_k(
 
 
 def recall_at_k(
-    y_true,
+    y_true: MatrixLike,
     *,
-    y_score=None,
-    y_rank=None,
-    k=10,
-    relevance_threshold=0,
-    denominator="min_k",
-    per_user=False,
-):
-    """Share of the relevant items that are among the first k.
+    y_score: ArrayLike | None = None,
+    y_rank: ArrayLike | None = None,
+    k: int = 10,
+    relevance_threshold: float = 0,
+    denominator: Literal["min_k", "relevant"] = "min_k",
+    per_user: bool = False,
+) -> float | NDArray[np.float64]:
+    """Compute the share of the relevant items that are among the first k.
 
     Parameters
     ----------
     y_true : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-        Values of the items for the users.
+        The ground truth: the value of each item for each user.
 
     y_score : array-like of shape (n_users, n_items), default=None
-        Scores to rank by, as in :func:`ndcg_at_k`. Give this or ``y_rank``.
+        Scores to rank by, as in :func:`ndcg_at_k`. Pass either this or ``y_rank``.
 
     y_rank : array-like of shape (n_users, >= min(k, n_items)), int, default=None
-        Ranked item indices, best first, -1 for none. Give this or ``y_score``.
+        Ranked item indices, best first; -1 means no item. Pass either this or
+        ``y_score``.
 
     k : int, default=10
-        Length of the list; a k above ``n_items`` counts as ``n_items``.
+        Length of the list, at most ``n_items``; a larger k is reduced to it.
 
     relevance_threshold : float, default=0
-        Items with a higher value in ``y_true`` are relevant. At least 0.
+        Items with a higher value in ``y_true`` are relevant. Must be at least 0.
 
     denominator : {"min_k", "relevant"}, default="min_k"
-        What hits are divided by: ``min(k, n_relevant)``, with which a perfect list
-        scores 1 at any k [1]_, or ``n_relevant`` [2]_.
+        Number that the hits are divided by: "min_k" is ``min(k, n_relevant)``, with
+        which a perfect list scores 1 at any k [1]_; "relevant" is ``n_relevant`` [2]_.
 
     per_user : bool, default=False
-        Whether to return a number for each user instead of the mean.
+        Whether to return one number per user instead of the mean.
 
     Returns
     -------
     recall : float or ndarray of shape (n_users,)
-        Between 0 and 1. Users without relevant items are left out of the mean and NaN
-        in the array; the mean over nobody is NaN.
+        Between 0 and 1. Users without relevant items have NaN in the array and are
+        excluded from the mean; if no user has relevant items, the mean is NaN.
 
     Raises
     ------
     ValueError
-        As :func:`ndcg_at_k`, or for an unknown ``denominator``.
+        In the cases of :func:`ndcg_at_k`, or if ``denominator`` is not known.
 
     References
     ----------
@@ -153,41 +161,48 @@ def recall_at_k(
 
 
 def precision_at_k(
-    y_true, *, y_score=None, y_rank=None, k=10, relevance_threshold=0, per_user=False
-):
-    """Share of the first k items that are relevant.
+    y_true: MatrixLike,
+    *,
+    y_score: ArrayLike | None = None,
+    y_rank: ArrayLike | None = None,
+    k: int = 10,
+    relevance_threshold: float = 0,
+    per_user: bool = False,
+) -> float | NDArray[np.float64]:
+    """Compute the share of the first k items that are relevant.
 
     Parameters
     ----------
     y_true : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-        Values of the items for the users.
+        The ground truth: the value of each item for each user.
 
     y_score : array-like of shape (n_users, n_items), default=None
-        Scores to rank by, as in :func:`ndcg_at_k`. Give this or ``y_rank``.
+        Scores to rank by, as in :func:`ndcg_at_k`. Pass either this or ``y_rank``.
 
     y_rank : array-like of shape (n_users, >= min(k, n_items)), int, default=None
-        Ranked item indices, best first, -1 for none. Give this or ``y_score``.
+        Ranked item indices, best first; -1 means no item. Pass either this or
+        ``y_score``.
 
     k : int, default=10
-        Length of the list, which the hits are divided by even where the list has gaps;
-        a k above ``n_items`` counts as ``n_items``.
+        Length of the list, at most ``n_items``; a larger k is reduced to it. The
+        hits are divided by k even if the list contains -1.
 
     relevance_threshold : float, default=0
-        Items with a higher value in ``y_true`` are relevant. At least 0.
+        Items with a higher value in ``y_true`` are relevant. Must be at least 0.
 
     per_user : bool, default=False
-        Whether to return a number for each user instead of the mean.
+        Whether to return one number per user instead of the mean.
 
     Returns
     -------
     precision : float or ndarray of shape (n_users,)
-        Between 0 and 1. Users without relevant items are left out of the mean and NaN
-        in the array; the mean over nobody is NaN.
+        Between 0 and 1. Users without relevant items have NaN in the array and are
+        excluded from the mean; if no user has relevant items, the mean is NaN.
 
     Raises
     ------
     ValueError
-        As :func:`ndcg_at_k`.
+        In the cases of :func:`ndcg_at_k`.
 
     Examples
     --------
@@ -200,48 +215,56 @@ def precision_at_k(
 
 
 def average_precision_at_k(
-    y_true, *, y_score=None, y_rank=None, k=10, relevance_threshold=0, per_user=False
-):
-    r"""Average precision of the first k items; over users, mean average precision.
+    y_true: MatrixLike,
+    *,
+    y_score: ArrayLike | None = None,
+    y_rank: ArrayLike | None = None,
+    k: int = 10,
+    relevance_threshold: float = 0,
+    per_user: bool = False,
+) -> float | NDArray[np.float64]:
+    r"""Compute the average precision of the first k items.
 
     :math:`AP@k = \frac{1}{\min(k, n)} \sum_{r=1}^k P(r)\, rel(r)`, where :math:`n`
     is the number of relevant items, :math:`P(r)` the precision of the first :math:`r`
-    and :math:`rel(r)` 1 if the item at rank :math:`r` is relevant, else 0.
+    and :math:`rel(r)` 1 if the item at rank :math:`r` is relevant, else 0. The mean
+    over users is the mean average precision (MAP).
 
     Parameters
     ----------
     y_true : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-        Values of the items for the users.
+        The ground truth: the value of each item for each user.
 
     y_score : array-like of shape (n_users, n_items), default=None
-        Scores to rank by, as in :func:`ndcg_at_k`. Give this or ``y_rank``.
+        Scores to rank by, as in :func:`ndcg_at_k`. Pass either this or ``y_rank``.
 
     y_rank : array-like of shape (n_users, >= min(k, n_items)), int, default=None
-        Ranked item indices, best first, -1 for none. Give this or ``y_score``.
+        Ranked item indices, best first; -1 means no item. Pass either this or
+        ``y_score``.
 
     k : int, default=10
-        Length of the list; a k above ``n_items`` counts as ``n_items``.
+        Length of the list, at most ``n_items``; a larger k is reduced to it.
 
     relevance_threshold : float, default=0
-        Items with a higher value in ``y_true`` are relevant. At least 0.
+        Items with a higher value in ``y_true`` are relevant. Must be at least 0.
 
     per_user : bool, default=False
-        Whether to return a number for each user instead of the mean.
+        Whether to return one number per user instead of the mean.
 
     Returns
     -------
     average_precision : float or ndarray of shape (n_users,)
-        Between 0 and 1. Users without relevant items are left out of the mean and NaN
-        in the array; the mean over nobody is NaN.
+        Between 0 and 1. Users without relevant items have NaN in the array and are
+        excluded from the mean; if no user has relevant items, the mean is NaN.
 
     Raises
     ------
     ValueError
-        As :func:`ndcg_at_k`.
+        In the cases of :func:`ndcg_at_k`.
 
     Examples
     --------
-    Hits at ranks 1 and 3 of two relevant items, (1/1 + 2/3) / 2:
+    Two relevant items are ranked first and third, so the result is (1/1 + 2/3) / 2:
 
     >>> from skvae.metrics import average_precision_at_k
     >>> round(average_precision_at_k([[1, 0, 0, 1]], y_rank=[[0, 1, 3]], k=3), 4)
@@ -252,40 +275,49 @@ def average_precision_at_k(
 
 
 def reciprocal_rank_at_k(
-    y_true, *, y_score=None, y_rank=None, k=10, relevance_threshold=0, per_user=False
-):
-    """One over the rank of the first relevant item, 0 if it is not among the first k.
+    y_true: MatrixLike,
+    *,
+    y_score: ArrayLike | None = None,
+    y_rank: ArrayLike | None = None,
+    k: int = 10,
+    relevance_threshold: float = 0,
+    per_user: bool = False,
+) -> float | NDArray[np.float64]:
+    """Compute one over the rank of the first relevant item among the first k.
+
+    It is 0 if none of the first k items is relevant.
 
     Parameters
     ----------
     y_true : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-        Values of the items for the users.
+        The ground truth: the value of each item for each user.
 
     y_score : array-like of shape (n_users, n_items), default=None
-        Scores to rank by, as in :func:`ndcg_at_k`. Give this or ``y_rank``.
+        Scores to rank by, as in :func:`ndcg_at_k`. Pass either this or ``y_rank``.
 
     y_rank : array-like of shape (n_users, >= min(k, n_items)), int, default=None
-        Ranked item indices, best first, -1 for none. Give this or ``y_score``.
+        Ranked item indices, best first; -1 means no item. Pass either this or
+        ``y_score``.
 
     k : int, default=10
-        Length of the list; a k above ``n_items`` counts as ``n_items``.
+        Length of the list, at most ``n_items``; a larger k is reduced to it.
 
     relevance_threshold : float, default=0
-        Items with a higher value in ``y_true`` are relevant. At least 0.
+        Items with a higher value in ``y_true`` are relevant. Must be at least 0.
 
     per_user : bool, default=False
-        Whether to return a number for each user instead of the mean.
+        Whether to return one number per user instead of the mean.
 
     Returns
     -------
     reciprocal_rank : float or ndarray of shape (n_users,)
-        Between 0 and 1. Users without relevant items are left out of the mean and NaN
-        in the array; the mean over nobody is NaN.
+        Between 0 and 1. Users without relevant items have NaN in the array and are
+        excluded from the mean; if no user has relevant items, the mean is NaN.
 
     Raises
     ------
     ValueError
-        As :func:`ndcg_at_k`.
+        In the cases of :func:`ndcg_at_k`.
 
     Examples
     --------
@@ -298,40 +330,47 @@ def reciprocal_rank_at_k(
 
 
 def hit_rate_at_k(
-    y_true, *, y_score=None, y_rank=None, k=10, relevance_threshold=0, per_user=False
-):
-    """Share of the users with a relevant item among the first k.
+    y_true: MatrixLike,
+    *,
+    y_score: ArrayLike | None = None,
+    y_rank: ArrayLike | None = None,
+    k: int = 10,
+    relevance_threshold: float = 0,
+    per_user: bool = False,
+) -> float | NDArray[np.float64]:
+    """Compute the share of the users with a relevant item among the first k.
 
     Parameters
     ----------
     y_true : {array-like, sparse matrix, sparse array} of shape (n_users, n_items)
-        Values of the items for the users.
+        The ground truth: the value of each item for each user.
 
     y_score : array-like of shape (n_users, n_items), default=None
-        Scores to rank by, as in :func:`ndcg_at_k`. Give this or ``y_rank``.
+        Scores to rank by, as in :func:`ndcg_at_k`. Pass either this or ``y_rank``.
 
     y_rank : array-like of shape (n_users, >= min(k, n_items)), int, default=None
-        Ranked item indices, best first, -1 for none. Give this or ``y_score``.
+        Ranked item indices, best first; -1 means no item. Pass either this or
+        ``y_score``.
 
     k : int, default=10
-        Length of the list; a k above ``n_items`` counts as ``n_items``.
+        Length of the list, at most ``n_items``; a larger k is reduced to it.
 
     relevance_threshold : float, default=0
-        Items with a higher value in ``y_true`` are relevant. At least 0.
+        Items with a higher value in ``y_true`` are relevant. Must be at least 0.
 
     per_user : bool, default=False
-        Whether to return a number for each user, 0 or 1, instead of the mean.
+        Whether to return one number per user, 0 or 1, instead of the mean.
 
     Returns
     -------
     hit_rate : float or ndarray of shape (n_users,)
-        Between 0 and 1. Users without relevant items are left out of the mean and NaN
-        in the array; the mean over nobody is NaN.
+        Between 0 and 1. Users without relevant items have NaN in the array and are
+        excluded from the mean; if no user has relevant items, the mean is NaN.
 
     Raises
     ------
     ValueError
-        As :func:`ndcg_at_k`.
+        In the cases of :func:`ndcg_at_k`.
 
     Examples
     --------
@@ -343,22 +382,29 @@ def hit_rate_at_k(
     return _result(_hits.hit_rate(hits, k), per_user)
 
 
-def coverage_at_k(*, y_score=None, y_rank=None, k=10, n_items=None):
-    """Share of the catalogue that is among the first k of any user.
+def coverage_at_k(
+    *,
+    y_score: ArrayLike | None = None,
+    y_rank: ArrayLike | None = None,
+    k: int = 10,
+    n_items: int | None = None,
+) -> float:
+    """Compute the share of the catalogue that is among the first k of any user.
 
     Parameters
     ----------
     y_score : array-like of shape (n_users, n_items), default=None
-        Scores to rank by, as in :func:`ndcg_at_k`. Give this or ``y_rank``.
+        Scores to rank by, as in :func:`ndcg_at_k`. Pass either this or ``y_rank``.
 
     y_rank : array-like of shape (n_users, >= min(k, n_items)), int, default=None
-        Ranked item indices, best first, -1 for none. Give this or ``y_score``.
+        Ranked item indices, best first; -1 means no item. Pass either this or
+        ``y_score``.
 
     k : int, default=10
-        Length of the list; a k above ``n_items`` counts as ``n_items``.
+        Length of the list, at most ``n_items``; a larger k is reduced to it.
 
     n_items : int, default=None
-        Size of the catalogue; needed with ``y_rank``.
+        Number of items in the catalogue; required with ``y_rank``.
 
     Returns
     -------
@@ -368,7 +414,8 @@ def coverage_at_k(*, y_score=None, y_rank=None, k=10, n_items=None):
     Raises
     ------
     ValueError
-        As :func:`ndcg_at_k`, or if ``n_items`` is needed and missing.
+        In the cases of :func:`ndcg_at_k`, or if ``n_items`` is missing with
+        ``y_rank``.
 
     Examples
     --------
@@ -380,10 +427,13 @@ def coverage_at_k(*, y_score=None, y_rank=None, k=10, n_items=None):
     name = "y_rank" if y_score is None else "y_score"
     ranking = as_array(name, y_rank if y_score is None else y_score)
     if ranking.ndim != 2:
-        raise ValueError(f"{name} has shape {ranking.shape}; pass a row per user.")
+        raise ValueError(f"{name} has shape {ranking.shape}; pass one row per user.")
     if n_items is None:
         if y_score is None:
-            raise ValueError("With y_rank pass n_items too, the size of the catalogue.")
+            raise ValueError(
+                "y_rank was given without n_items; pass n_items too, the number of "
+                "items in the catalogue."
+            )
         n_items = ranking.shape[1]
     check_positive_int("n_items", n_items)
     check_positive_int("k", k)

@@ -1,9 +1,10 @@
 """Ranking metrics as scorers for searches, cross-validation and early stopping."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -13,10 +14,12 @@ from skvae.model_selection import hold_out_interactions
 from skvae.model_selection._hold_out import check_test_size
 from skvae.model_selection._top_items import iter_top_items
 from skvae.utils._sparse import check_interactions
+from skvae.utils._typing import MatrixLike, NDArray
 from skvae.utils._validation import errors_naming
 
-# Number of each user from the hits and k. Coverage is of all users together.
-PER_USER_METRICS = {
+# Functions that compute one number per user from the hits and k. Coverage is not among
+# them, because it is one number for all users together.
+PER_USER_METRICS: dict[str, Callable[..., NDArray[np.float64]]] = {
     "ndcg": _hits.ndcg,
     "ndcg_linear": partial(_hits.ndcg, gains="linear"),
     "ndcg_exponential": partial(_hits.ndcg, gains="exponential"),
@@ -30,24 +33,30 @@ PER_USER_METRICS = {
 
 
 def make_ranking_scorer(
-    metrics="ndcg@100", *, held_out=0.2, random_state=0, exclude_seen=True
-):
+    metrics: str | Sequence[str] = "ndcg@100",
+    *,
+    held_out: float = 0.2,
+    random_state: int = 0,
+    exclude_seen: bool = True,
+) -> "RankingScorer":
     """Make a scorer of recommenders for scikit-learn's searches and cross-validation.
 
-    The scorer is called as ``scorer(estimator, X, y=None)``, X holding the
-    interactions of users whom the estimator has not seen:
+    The scorer is called as ``scorer(estimator, X, y=None)``, where X holds the
+    interactions of users who were not in the training data:
 
-    - without ``y``, or with one-dimensional labels, which are ignored, part of every
-      row of X is held out and the estimator ranks items for the rest [1]_; with one
-      seed, so every candidate of a search is asked the same question;
+    - without ``y``, or with one-dimensional labels, which are ignored, a part of every
+      row of X is held out as the ground truth, and the estimator ranks items given the
+      rest [1]_; the seed is fixed, so that every candidate of a search is scored on
+      the same held-out interactions;
     - with a sparse ``y`` of the shape of X, later interactions of the same users, the
-      estimator ranks items for X and ``y`` is the truth.
+      estimator ranks items given X, and ``y`` is the ground truth.
 
     Parameters
     ----------
     metrics : str or sequence of str, default="ndcg@100"
-        A metric and the length of its list. One name makes the scorer return a
-        number, a sequence a dict from one pass, for what takes several metrics.
+        Each name is a metric and the length of its list. With one name the scorer
+        returns a float, with a sequence a dict, as functions that accept several
+        metrics need; all metrics are then computed from one ranking.
 
         ========================== ===================================================
         name                       metric
@@ -64,35 +73,35 @@ def make_ranking_scorer(
         ``"coverage@k"``           :func:`coverage_at_k` over all users of X
         ========================== ===================================================
 
-        A k above the number of items counts as the number of items.
+        A k above the number of items is reduced to the number of items.
 
     held_out : float or int, default=0.2
-        What is held out when there is no ``y``: ``test_size`` of
+        How much to hold out if there is no ``y``: ``test_size`` of
         :func:`~skvae.model_selection.hold_out_interactions`.
 
     random_state : int, default=0
-        Seed of what is held out.
+        Seed of the choice of held-out interactions.
 
     exclude_seen : bool, default=True
-        Whether the items that the estimator is shown are left out of its ranking.
+        Whether to exclude the items that the estimator is given from its ranking.
 
     Returns
     -------
     scorer : callable
-        It pickles, deep-copies and depends on nothing but its arguments. A metric is
-        NaN where no user has anything to be found.
+        It can be pickled and deep-copied, and depends only on its arguments. All
+        metrics but coverage are NaN if no user has a relevant item.
 
     Raises
     ------
     ValueError
-        Here for an unknown metric or an argument out of range. The scorer raises it
-        for a ``y`` that is two-dimensional but not sparse or of another shape, and
-        for one that repeats interactions of X while seen items are excluded.
+        If a metric is unknown or an argument is out of range. The scorer itself raises
+        it if ``y`` is two-dimensional but not sparse or of another shape than X, or if
+        ``y`` repeats interactions of X while seen items are excluded.
 
     See Also
     --------
     skvae.model_selection.hold_out_interactions : Hold out part of every row.
-    skvae.model_selection.top_items : The ranking that is scored.
+    skvae.model_selection.top_items : Make the rankings that are scored.
 
     References
     ----------
@@ -102,16 +111,9 @@ def make_ranking_scorer(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.base import BaseEstimator
     >>> from sklearn.model_selection import cross_validate
+    >>> from skvae.baselines import Popularity
     >>> from skvae.metrics import make_ranking_scorer
-    >>> class Popularity(BaseEstimator):
-    ...     def fit(self, X, y=None):
-    ...         self.counts_ = np.asarray(X.sum(axis=0), dtype=float)
-    ...         return self
-    ...
-    ...     def decision_function(self, X):
-    ...         return np.tile(self.counts_, (X.shape[0], 1))
     >>> X = np.random.default_rng(0).random((60, 8)) < np.linspace(0.1, 0.9, 8)
     >>> scorer = make_ranking_scorer(("ndcg@5", "recall@2"))
     >>> scores = cross_validate(Popularity(), X, scoring=scorer, cv=3)
@@ -122,33 +124,41 @@ def make_ranking_scorer(
     check_test_size(held_out, "held_out")
     if not isinstance(random_state, Integral):
         raise ValueError(
-            f"random_state={random_state!r}: pass an int; with anything else every "
-            "candidate of a search would be asked another question."
+            f"random_state={random_state!r}: pass an int; with anything else, the "
+            "candidates of a search would be scored on different interactions."
         )
     return RankingScorer(metrics, held_out, random_state, exclude_seen)
 
 
 class RankingScorer:
-    """What :func:`make_ranking_scorer` returns; its docstring says what it does."""
+    """Scorer that :func:`make_ranking_scorer` returns and documents."""
 
-    def __init__(self, metrics, held_out, random_state, exclude_seen):
+    def __init__(
+        self,
+        metrics: str | Sequence[str],
+        held_out: float,
+        random_state: int,
+        exclude_seen: bool,
+    ) -> None:
         self.metrics = metrics
         self.held_out = held_out
         self.random_state = random_state
         self.exclude_seen = exclude_seen
 
     @property
-    def __name__(self):  # which scikit-learn's displays put on an axis
+    def __name__(self) -> str:  # scikit-learn's displays use it to label an axis
         metrics = self.metrics
         return metrics if isinstance(metrics, str) else ", ".join(metrics)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"make_ranking_scorer({self.metrics!r}, held_out={self.held_out!r}, "
             f"random_state={self.random_state!r}, exclude_seen={self.exclude_seen!r})"
         )
 
-    def __call__(self, estimator, X, y=None):
+    def __call__(
+        self, estimator: Any, X: MatrixLike, y: Any = None
+    ) -> float | dict[str, float]:
         """Score the estimator on the users of X."""
         with errors_naming("y", y):
             n_dimensions = np.ndim(y)
@@ -157,8 +167,8 @@ class RankingScorer:
                 shape = np.shape(X)
             if y.shape != shape:
                 raise ValueError(
-                    f"y has shape {y.shape} but X has shape {shape}; pass the "
-                    "later interactions of the users of X with the items of X."
+                    f"y has shape {y.shape} but X has shape {shape}; pass later "
+                    "interactions of the same users and items, in the shape of X."
                 )
             fold_in, truth = X, y
         elif y is None or n_dimensions == 1:
@@ -169,8 +179,8 @@ class RankingScorer:
         else:
             raise ValueError(
                 f"y is a {type(y).__name__} of {n_dimensions} dimensions; pass later "
-                "interactions as a sparse matrix of the shape of X, csr_array(y), or "
-                "no y to hold out part of X."
+                "interactions as a sparse matrix of the shape of X, such as "
+                "csr_array(y), or no y to hold out a part of X."
             )
         return ranking_scores(
             estimator, fold_in, truth, self.metrics, exclude_seen=self.exclude_seen
@@ -180,25 +190,25 @@ class RankingScorer:
 def ranking_scores(
     estimator, fold_in, held_out, metrics="ndcg@100", *, exclude_seen=True
 ):
-    """Score rankings made from one part of the interactions by the other part.
+    """Rank items given one part of the interactions, and score by the other part.
 
     Parameters
     ----------
     estimator : object
-        Anything that :func:`~skvae.model_selection.top_items` takes.
+        Any estimator that :func:`~skvae.model_selection.top_items` accepts.
 
     fold_in : {array-like, sparse matrix, sparse array, dataframe} of shape \
             (n_users, n_items)
-        What the estimator is shown.
+        Interactions that are given to the estimator.
 
     held_out : csr_matrix or csr_array of shape (n_users, n_items)
-        What it should find: entries above 0.
+        The ground truth: items with a value above 0 are relevant.
 
     metrics : str or sequence of str, default="ndcg@100"
-        Names as for :func:`make_ranking_scorer`.
+        Names, as for :func:`make_ranking_scorer`.
 
     exclude_seen : bool, default=True
-        Whether to leave items of ``fold_in`` out of the rankings.
+        Whether to exclude the items of ``fold_in`` from the rankings.
 
     Returns
     -------
@@ -218,7 +228,7 @@ def ranking_scores(
     parsed = {name: (metric, min(k, n_items)) for name, (metric, k) in parsed.items()}
     deepest = max(k for _, k in parsed.values())
 
-    # One number per user, and for coverage one per item: whether it is listed.
+    # One number per user; for coverage one per item, 1 if it is in any list.
     values = {
         name: np.zeros(n_items if metric == "coverage" else n_users)
         for name, (metric, _) in parsed.items()
@@ -237,7 +247,7 @@ def ranking_scores(
 
 
 def parse_metrics(metrics):
-    """Read names such as "ndcg@100".
+    """Parse names such as "ndcg@100".
 
     Parameters
     ----------
@@ -252,7 +262,7 @@ def parse_metrics(metrics):
     Raises
     ------
     ValueError
-        If there is no name, or one that is not known.
+        If there is no name, or if a name is not known.
     """
     if not isinstance(metrics, Iterable):
         raise ValueError(
@@ -276,21 +286,21 @@ def parse_metrics(metrics):
 
 
 def _check_disjoint(fold_in, truth):
-    """Raise if something to be found cannot be, for it is seen."""
+    """Raise if a relevant item is also a seen item, which is never ranked."""
     with errors_naming("X", fold_in):
         shown = fold_in if issparse(fold_in) else np.asarray(fold_in)
         n_seen = _hits.indicator(truth).multiply(shown).count_nonzero()
     if n_seen:
         raise ValueError(
             f"{n_seen} of {truth.nnz} interactions of y are in X as well. Seen items "
-            "are left out of the rankings, so these could never be found: pass "
-            "exclude_seen=False, or remove from y what X holds, "
+            "are excluded from the rankings, so these could never be found: pass "
+            "exclude_seen=False, or remove the interactions of X from y with "
             "y - y.multiply(X != 0)."
         )
 
 
 def _in_container_of(X, fold_in):
-    """Give a CSR as what X is, for estimators fitted on arrays or dataframes."""
+    """Convert the CSR ``fold_in`` to an array or dataframe if X is one."""
     if issparse(X):
         return fold_in
     fold_in = fold_in.toarray()

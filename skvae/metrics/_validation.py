@@ -1,4 +1,4 @@
-"""What the ranking metrics are given, checked and brought to one form."""
+"""Validation of the arguments of the ranking metrics."""
 
 from numbers import Real
 
@@ -12,12 +12,12 @@ from skvae.utils._validation import check_positive_int, errors_naming
 
 
 def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
-    """Check what a metric was given; return the hits and the k that counts."""
+    """Check the arguments of a metric; return the hits, and k reduced to n_items."""
     check_one_ranking(y_score, y_rank)
     if not (isinstance(relevance_threshold, Real) and relevance_threshold >= 0):
         raise ValueError(
             f"relevance_threshold={relevance_threshold!r}: pass a number of at least "
-            "0, or all that y_true does not store would be relevant."
+            "0; below 0, items that y_true does not store would be relevant."
         )
     truth = check_interactions(y_true, "y_true")
     check_positive_int("k", k)
@@ -27,13 +27,13 @@ def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
 
 
 def ranked_items(y_score, y_rank, k, shape):
-    """Give the first k items of each of ``shape[0]`` users, from what was given."""
+    """Return the first k items of each user from ``y_score`` or ``y_rank``."""
     if y_score is not None:
         y_score = as_array("y_score", y_score)
         if y_score.shape != shape:
             raise ValueError(
-                f"y_score has shape {y_score.shape}; pass a dense array of one score "
-                f"per user and item, {shape}."
+                f"y_score has shape {y_score.shape}; pass a dense array of shape "
+                f"{shape}, with one score per user and item."
             )
         items = np.empty((shape[0], k), dtype=np.int64)
         for rows in row_chunks(shape[0], bytes_per_row=8 * shape[1]):
@@ -45,7 +45,7 @@ def ranked_items(y_score, y_rank, k, shape):
     if y_rank.ndim != 2 or len(y_rank) != shape[0] or y_rank.shape[1] < k:
         raise ValueError(
             f"y_rank has shape {y_rank.shape}; pass one row for each of {shape[0]} "
-            f"users and at least {k} columns, the first {k} items, -1 for none."
+            f"users with at least {k} columns, the first {k} items, or -1 for no item."
         )
     if y_rank.dtype.kind not in "iu":
         raise ValueError(
@@ -56,15 +56,15 @@ def ranked_items(y_score, y_rank, k, shape):
 
 
 def as_array(name, values):
-    """Give an array of values; errors name the argument they are."""
+    """Convert values to an array; errors name the argument."""
     with errors_naming(name, values):
         return np.asarray(values)
 
 
 def check_one_ranking(y_score, y_rank):
-    """Raise unless exactly one of the two is there."""
+    """Raise unless exactly one of y_score and y_rank is given."""
     if (y_score is None) == (y_rank is None):
         raise ValueError(
-            "Pass either y_score, the scores of all items, or y_rank, the indices of "
-            "the ranked items, by keyword; exactly one of them."
+            "Pass y_score, the scores of all items, or y_rank, the indices of the "
+            "ranked items, by keyword; exactly one of them."
         )

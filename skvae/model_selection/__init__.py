@@ -1,4 +1,4 @@
-"""Hold out interactions or items and rank, for any estimator that scores items."""
+"""Tools to hold out interactions or items, and to rank items by any estimator."""
 
 from skvae.model_selection._hold_out import hold_out_interactions
 from skvae.model_selection._hold_out_items import hold_out_items

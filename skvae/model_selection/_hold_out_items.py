@@ -1,4 +1,4 @@
-"""Hold out whole items, as if nobody had met them yet."""
+"""Split off all interactions with some items, as if these items were new."""
 
 from numbers import Integral
 
@@ -7,30 +7,33 @@ from sklearn.utils import check_random_state
 
 from skvae.model_selection._hold_out import check_test_size, count_held_out
 from skvae.utils._sparse import check_interactions, take_entries
+from skvae.utils._typing import CSR, MatrixLike, NDArray, RandomState
 
 
-def hold_out_items(X, test_size=0.2, *, random_state=None):
-    """Split interactions by items: all those with some items are held out.
+def hold_out_items(
+    X: MatrixLike, test_size: float = 0.2, *, random_state: RandomState = None
+) -> tuple[CSR, CSR, NDArray[np.int64]]:
+    """Split interactions by items: hold out all interactions with some of the items.
 
-    This is how a recommender is asked about items that nobody has rated yet (cold
-    start, the out-of-matrix prediction of [1]_): it is fitted on ``X_train``, where
-    the items held out have no interactions, with the content of all items. Then it
-    ranks ``items`` for the users of ``X_train``, and ``X_test`` is the truth.
+    This evaluates a recommender on items without interactions (cold start, the
+    out-of-matrix prediction of [1]_): it is fitted on ``X_train``, where the held-out
+    items have no interactions, and on the content of all items. Then it ranks
+    ``items`` for the users of ``X_train``, and ``X_test`` is the ground truth.
 
     Parameters
     ----------
     X : {array-like, sparse matrix, sparse array, dataframe} of shape \
             (n_users, n_items)
-        Interactions. Entries stored as zero are none, duplicates are summed.
+        Interactions. Stored zeros do not count as interactions, duplicates are summed.
 
     test_size : float or int, default=0.2
         A float in (0, 1) is the share of the ``n`` items with interactions to hold
-        out: ``max(1, floor(test_size * n))``. An int is their number, from 1 to
-        ``n - 1``. Items without interactions are never chosen, for they could not be
-        found.
+        out, ``max(1, floor(test_size * n))``. An int is their number, from 1 to
+        ``n - 1``. Items without interactions are never chosen, because they cannot be
+        relevant to any user.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the choice. Every item with interactions is as likely to be chosen.
+        Seed of the random choice. All items with interactions are equally likely.
 
     Returns
     -------
@@ -39,22 +42,22 @@ def hold_out_items(X, test_size=0.2, *, random_state=None):
         matrix, else a csr_array.
 
     X_test : csr_matrix or csr_array of shape (n_users, n_items)
-        The interactions with the items held out. The two are disjoint and add up to
-        ``X``; a user may have nothing left in one of them.
+        The interactions with the held-out items. The two parts are disjoint and add up
+        to ``X``; a user may have no interactions in one of them.
 
     items : ndarray of shape (n_held_out,), int64
-        The columns held out, sorted.
+        Column indices of the held-out items, in increasing order.
 
     Raises
     ------
     ValueError
-        If ``test_size`` is out of range, ``X`` is not a finite matrix or fewer than
-        two items have interactions.
+        If ``test_size`` is out of range, if ``X`` is not a matrix or not finite, or if
+        fewer than two items have interactions.
 
     See Also
     --------
-    hold_out_interactions : Hold out part of every user's interactions instead.
-    top_items : Rank the items held out, as ``candidates``.
+    hold_out_interactions : Hold out a part of every user's interactions instead.
+    top_items : Rank the held-out items, passed as ``candidates``.
 
     References
     ----------
@@ -63,20 +66,13 @@ def hold_out_items(X, test_size=0.2, *, random_state=None):
 
     Examples
     --------
-    A recommender by content gives users the items most like those they have:
+    Hold out two items, which then have no interactions in ``X_train``:
 
     >>> import numpy as np
     >>> from scipy.sparse import csr_array
-    >>> from sklearn.base import BaseEstimator
+    >>> from skvae.baselines import ContentItemKNN
     >>> from skvae.metrics import recall_at_k
     >>> from skvae.model_selection import hold_out_items, top_items
-    >>> class ContentRecommender(BaseEstimator):
-    ...     def fit(self, X, y=None, *, item_features):
-    ...         self.item_features_ = item_features
-    ...         return self
-    ...
-    ...     def decision_function(self, X):
-    ...         return X @ self.item_features_ @ self.item_features_.T
     >>> topics = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
     >>> X = csr_array(np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]]))
     >>> X_train, X_test, items = hold_out_items(X, 2, random_state=0)
@@ -86,9 +82,9 @@ def hold_out_items(X, test_size=0.2, *, random_state=None):
     array([[1, 1, 0, 0, 0, 0],
            [0, 0, 0, 1, 1, 0]])
 
-    Only the items held out are ranked, and compared with what was held out:
+    A recommender that compares the content of items ranks the held-out items:
 
-    >>> recommender = ContentRecommender().fit(X_train, item_features=topics)
+    >>> recommender = ContentItemKNN().fit(X_train, item_features=topics)
     >>> ranked = top_items(recommender, X_train, 1, candidates=items)
     >>> ranked
     array([[2],

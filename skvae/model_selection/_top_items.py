@@ -1,6 +1,7 @@
-"""Top items of every user, by row chunks, for anything with decision_function."""
+"""Top items of every user, computed by chunks of rows, for any estimator."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from scipy.sparse import issparse
 
 from skvae.utils._sparse import entry_rows
 from skvae.utils._top_k import check_candidates, check_n_items, top_k
+from skvae.utils._typing import ArrayLike, MatrixLike, NDArray
 from skvae.utils._validation import errors_naming
 
 CHUNK_BYTES = 64 * 2**20
@@ -15,33 +17,39 @@ RECOMMEND_KEYWORDS = {"n_items", "exclude_seen", "candidates", "return_scores"}
 
 
 def top_items(
-    estimator, X, n_items=10, *, exclude_seen=True, candidates=None, return_scores=False
-):
-    """Rank the best items of each user for any estimator that scores items.
+    estimator: Any,
+    X: MatrixLike,
+    n_items: int = 10,
+    *,
+    exclude_seen: bool = True,
+    candidates: ArrayLike | None = None,
+    return_scores: bool = False,
+) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.floating]]:
+    """Rank the best items of each user by any estimator that scores items.
 
-    Works by chunks of rows, so that no dense array of all users by all items is
-    ever held. Fitted pipelines and searches will do. An estimator with a
-    ``recommend`` of the same keywords does it itself (on its own device).
+    Rows are processed in chunks, so that the dense array of scores of all users and
+    items is never held in memory. Fitted pipelines and searches are accepted. If the
+    estimator has a method ``recommend`` with the same keywords, it is called instead,
+    so that the estimator ranks on its own device.
 
     Parameters
     ----------
     estimator : object
-        Fitted. Its ``decision_function`` gives rows of ``X`` a score for every
-        column; items scored minus infinity are not ranked.
+        Fitted estimator. Its ``decision_function`` returns a score for every row and
+        column of ``X``; items with a score of minus infinity are not ranked.
 
     X : {array-like, sparse matrix, sparse array, dataframe} of shape \
             (n_users, n_items)
-        Interactions of the users; every entry other than zero is a seen item.
+        Interactions of the users. Every nonzero entry is a seen item.
 
     n_items : int, default=10
-        How many items for each user.
+        Number of items to rank for each user.
 
     exclude_seen : bool, default=True
-        Whether to leave out the items that the user has in ``X``.
+        Whether to exclude the items that the user has interacted with in ``X``.
 
     candidates : array-like of shape (n_candidates,), int, default=None
-        Indices of the items to rank, each counted once; the others never appear.
-        All items if None.
+        Indices of the items to rank; duplicates count once. None ranks all items.
 
     return_scores : bool, default=False
         Whether to return the scores too.
@@ -49,12 +57,11 @@ def top_items(
     Returns
     -------
     items : ndarray of shape (n_users, n_items), int64
-        Item indices, best first; among equal scores the lowest index first. Where a
-        user has fewer items left to rank, -1 at the end.
+        Item indices, best first. If scores are equal, the lowest index comes first.
+        If fewer items can be ranked for a user, the row ends with -1.
 
     scores : ndarray of shape (n_users, n_items), floating
-        Their scores, minus infinity where there is no item. Only if
-        ``return_scores``.
+        Scores of the items, minus infinity for -1. Only if ``return_scores`` is True.
 
     Raises
     ------
@@ -62,22 +69,15 @@ def top_items(
         If the estimator has neither ``decision_function`` nor such a ``recommend``.
 
     ValueError
-        If ``n_items`` exceeds the number of items or of candidates, if candidates
-        are no indices of columns of ``X``, or if ``decision_function`` gives another
-        shape than that of ``X``, or NaN.
+        If ``n_items`` is larger than the number of items or of candidates, if the
+        candidates are not column indices of ``X``, or if the result of
+        ``decision_function`` contains NaN or has another shape than ``X``.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.base import BaseEstimator
+    >>> from skvae.baselines import Popularity
     >>> from skvae.model_selection import top_items
-    >>> class Popularity(BaseEstimator):
-    ...     def fit(self, X, y=None):
-    ...         self.counts_ = np.asarray(X.sum(axis=0), dtype=float)
-    ...         return self
-    ...
-    ...     def decision_function(self, X):
-    ...         return np.tile(self.counts_, (X.shape[0], 1))
     >>> X = np.array([[1, 1, 0, 0], [0, 1, 0, 1], [1, 1, 1, 0]])
     >>> popularity = Popularity().fit(X)
     >>> top_items(popularity, X, n_items=2)
@@ -101,17 +101,17 @@ def top_items(
     if not chunks:  # no users
         items, scores = np.empty((0, n_items), np.int64), np.empty((0, n_items))
         return (items, scores) if return_scores else items
-    _, *columns = zip(*chunks, strict=True)
-    columns = [np.concatenate(column) for column in columns]
-    return tuple(columns) if return_scores else columns[0]
+    _, *parts = zip(*chunks, strict=True)
+    columns = [np.concatenate(part) for part in parts]
+    return (columns[0], columns[1]) if return_scores else columns[0]
 
 
 def iter_top_items(
     estimator, X, n_items=10, *, exclude_seen=True, candidates=None, return_scores=False
 ):
-    """Yield the top items of one chunk of users after another.
+    """Yield the top items chunk by chunk of users.
 
-    Parameters are those of :func:`top_items`.
+    The parameters are those of :func:`top_items`.
 
     Yields
     ------
@@ -119,10 +119,10 @@ def iter_top_items(
         The rows of ``X``.
 
     items : ndarray of shape (n_rows, n_items), int64
-        Their items, best first.
+        The items of these users, best first.
 
     scores : ndarray of shape (n_rows, n_items)
-        Their scores; only if ``return_scores``.
+        Scores of the items. Only if ``return_scores`` is True.
     """
     X = _row_indexable(X)
     n_users, n_catalogue = X.shape
@@ -140,8 +140,8 @@ def iter_top_items(
 
     if inspect.isclass(estimator) or not hasattr(estimator, "decision_function"):
         raise TypeError(
-            f"{_name(estimator)} cannot rank items: it has neither decision_function "
-            "nor a recommend with the keywords "
+            f"{_name(estimator)} cannot rank items: it has neither a method "
+            "decision_function nor a method recommend with the keywords "
             f"{', '.join(sorted(RECOMMEND_KEYWORDS))}."
         )
     candidates = check_candidates(candidates, n_catalogue)
@@ -155,14 +155,15 @@ def iter_top_items(
             scores = np.asarray(scores)
         if scores.shape != tuple(X_chunk.shape):
             raise ValueError(
-                f"decision_function gave shape {scores.shape} for X of shape "
-                f"{tuple(X_chunk.shape)}; it must score every column for every row."
+                f"decision_function returned shape {scores.shape} for X of shape "
+                f"{tuple(X_chunk.shape)}; it must return a score for every row and "
+                "column of X."
             )
         with errors_naming("decision_function", scores):
             scores = as_score_tensor(scores)
         seen = None
         if exclude_seen:
-            scores = scores.clone()  # top_k overwrites; the estimator may keep its own
+            scores = scores.clone()  # top_k writes to it; the estimator may own it
             seen = tuple(torch.from_numpy(index) for index in _seen(X_chunk))
         items, scores = top_k(scores, n_items, seen=seen, candidates=candidates)
         ranked = (items.numpy(), scores.numpy())
@@ -185,13 +186,13 @@ def _recommends(estimator):
 
 
 def _row_indexable(X):
-    """Give something of rows and columns that can be cut by rows."""
+    """Convert X to a format whose rows can be sliced, and check its dimensions."""
     with errors_naming("X", X):
         X = X.tocsr() if issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
         shape = tuple(X.shape)
     if len(shape) != 2:
         raise ValueError(
-            f"X has shape {shape}; pass a row for each user and a column for each item."
+            f"X has shape {shape}; pass one row per user and one column per item."
         )
     return X
 
@@ -202,7 +203,7 @@ def _rows(X, chunk):
 
 
 def row_chunks(n_rows, bytes_per_row):
-    """Yield slices of rows near the budget, by sixteens where that is possible."""
+    """Yield slices of rows within CHUNK_BYTES, in multiples of 16 rows if possible."""
     size = max(1, CHUNK_BYTES // max(1, bytes_per_row))
     if size > 16:
         size -= size % 16
@@ -211,16 +212,16 @@ def row_chunks(n_rows, bytes_per_row):
 
 
 def as_score_tensor(scores):
-    """Give scores as a float32 or float64 tensor, without a copy where possible."""
+    """Convert scores to a float32 or float64 tensor, without a copy if possible."""
     if scores.dtype.kind == "c":
-        raise ValueError("complex numbers have no order; pass real scores.")
+        raise ValueError("complex numbers cannot be sorted; pass real scores.")
     dtype = np.float32 if scores.dtype in (np.float16, np.float32) else np.float64
-    # from_numpy warns of read-only arrays and refuses negative strides.
+    # from_numpy warns about read-only arrays and refuses negative strides.
     return torch.from_numpy(np.require(scores, dtype, ["C_CONTIGUOUS", "WRITEABLE"]))
 
 
 def _seen(X):
-    """Rows and columns of the entries other than zero, as int64."""
+    """Return the rows and columns of the nonzero entries, int64."""
     if not issparse(X):
         with errors_naming("X", X):
             return np.nonzero(np.asarray(X))

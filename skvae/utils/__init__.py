@@ -1,1 +1,1 @@
-"""Utilities: the contract of recommenders as checks."""
+"""Utilities: input validation, ranking, and checks for recommenders."""

@@ -1,29 +1,30 @@
-"""Ranking of float32 on a CPU by sorting integers, which numpy does vectorised."""
+"""Ranking of float32 scores on a CPU by numpy's vectorised sort of integers."""
 
 import numpy as np
 
-NO_ITEM = np.iinfo(np.int64).min  # sorts behind every key
+NO_ITEM = np.iinfo(np.int64).min  # smaller than every key
 LAST_COLUMN = 2**32 - 1
 
 
 def rank_float32(scores, k, least):
-    """Rank the scores of each row that reach its bound; ties go to the lowest index.
+    """Rank the scores of each row from a bound upwards; ties go to the lowest index.
 
     Parameters
     ----------
     scores : ndarray of shape (n_users, n_items), float32
-        No NaN.
+        Scores without NaN.
     k : int
-        How many.
+        Number of items to rank in each row.
     least : ndarray of shape (n_users, 1)
-        What at least the k best of a row reach, or all that are finite where fewer are.
+        A bound that the k best scores of each row reach. If fewer than k scores of a
+        row are above minus infinity, these reach it.
 
     Returns
     -------
     items : ndarray of shape (n_users, k), int64
-        Columns, best first; -1 at the end where fewer reach the bound.
+        Columns, best first, with -1 at the end if fewer than k reach the bound.
     best : ndarray of shape (n_users, k), float32
-        Their scores; minus infinity for -1.
+        Scores of the items; minus infinity for -1.
     """
     n_users, n_items = scores.shape
     found = np.flatnonzero(scores >= least)
@@ -44,10 +45,12 @@ def rank_float32(scores, k, least):
 
 
 def _pack(scores, columns):
-    """Make integers of scores and columns that sort by score, then by column falling.
+    """Pack scores and columns in integers; sorted, they have the best score last.
 
-    The bits of a float32 sort as those of an integer do, but for the negative ones,
-    whose order is the reverse.
+    If scores are equal, the lowest column comes last.
+
+    Read as integers, the bits of positive floats sort like the floats, and those of
+    negative floats in reverse, which the exclusive or corrects.
     """
     bits = (scores + np.float32(0)).view(np.int32)  # minus zero becomes zero
     bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)
@@ -55,7 +58,7 @@ def _pack(scores, columns):
 
 
 def _unpack(keys):
-    """Give (columns, scores) back."""
+    """Return the columns and scores of packed integers."""
     bits = (keys >> 32).astype(np.int32)
     bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)
     return LAST_COLUMN - (keys & LAST_COLUMN), bits.view(np.float32)

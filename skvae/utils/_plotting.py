@@ -1,37 +1,37 @@
-"""What the displays share: colours, styles of lines, and axes to draw on."""
+"""Helpers of the displays: colours, line styles, and axes to draw on."""
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-# The colours of Okabe & Ito 2008, told apart by colour-blind readers; without their
-# yellow, which is lost on white.
+# The colours of Okabe & Ito 2008, which colour-blind readers can distinguish, without
+# their yellow, which is hard to see on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY_BLUE, BLACK = "#E69F00", "#56B4E9", "#000000"
 GREY, LIGHT_GREY = "#767676", "#D0D0D0"
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
-# In print without colours these tell apart what the colours do on a screen.
+# These distinguish the lines in print without colours.
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
-PANEL_HEIGHT = 1.6  # inches, of one of several panels on a figure of its own
+PANEL_HEIGHT = 1.6  # inches, if a new figure has several panels
 MAX_PICTURE_HEIGHT = 8  # inches
 MARKERS_PER_LINE = 12
 
 
 def line_style(index, n_points=1):
-    """Give the style of one of several lines.
+    """Return the style of one of several lines.
 
     Parameters
     ----------
     index : int
-        Which line, from 0.
+        Number of the line, from 0.
     n_points : int, default=1
-        How many points it has; of many, only some get a marker.
+        Number of points of the line. If there are many, only some get a marker.
 
     Returns
     -------
     style : dict
-        Keywords of ``Axes.plot``.
+        Keyword arguments for ``Axes.plot``.
     """
     return {
         "color": COLORS[index % len(COLORS)],
@@ -43,7 +43,7 @@ def line_style(index, n_points=1):
 
 
 def merge_style(default, given, artist):
-    """Put the caller's keywords over the defaults, under whichever of their aliases.
+    """Update the default keywords by those of the caller, which may be aliases.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ def merge_style(default, given, artist):
     given : dict or None
         Keywords of the caller, such as ``lw`` or ``linewidth``.
     artist : type
-        The matplotlib class that they are for.
+        The matplotlib class that accepts them.
 
     Returns
     -------
     style : dict
-        All of them by their full names.
+        All keywords by their full names.
 
     Raises
     ------
@@ -70,19 +70,19 @@ def merge_style(default, given, artist):
 
 
 def make_panels(display, ax, n_panels=1, *, aspect=None):
-    """Give the axes that a display draws on, one above the other.
+    """Return the axes that a display draws on, one below the other.
 
     Parameters
     ----------
     display : object
         The display; errors name its class.
     ax : matplotlib Axes, array-like of Axes or None
-        None makes a figure. One Axes for several panels is divided among them and not
-        drawn on itself; an array holds the panels themselves.
+        None creates a figure. A single Axes is hidden and divided if several panels
+        are needed. An array holds one Axes per panel.
     n_panels : int, default=1
-        How many panels are needed.
+        Number of panels needed.
     aspect : float, default=None
-        Height by width of a picture that a new figure should fit.
+        Height divided by width of the image that a new figure is made for.
 
     Returns
     -------
@@ -91,9 +91,11 @@ def make_panels(display, ax, n_panels=1, *, aspect=None):
     Raises
     ------
     ImportError
-        If there is no matplotlib.
+        If matplotlib is not installed.
+    TypeError
+        If `ax` is something else.
     ValueError
-        If so many panels cannot be drawn on `ax`.
+        If the number of axes does not match, or if a single one cannot be divided.
     """
     name = type(display).__name__
     check_matplotlib_support(f"{name}.plot")
@@ -122,7 +124,7 @@ def make_panels(display, ax, n_panels=1, *, aspect=None):
         if len(axes) != n_panels:
             raise ValueError(
                 f"ax holds {len(axes)} Axes but {name} draws {n_panels} panels; pass "
-                f"{n_panels}, or one to be divided among them."
+                f"{n_panels} Axes, or a single one, which is divided."
             )
     for panel in axes:
         panel.spines[["top", "right"]].set_visible(False)
@@ -133,8 +135,8 @@ def _divide(name, ax, n_panels):
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError(
-            f"{name} draws {n_panels} panels, and ax is no subplot that could be "
-            f"divided; pass an array of {n_panels} Axes, or one of plt.subplots()."
+            f"{name} draws {n_panels} panels, but ax cannot be divided because it is "
+            f"not a subplot; pass {n_panels} Axes, or one made by plt.subplots()."
         )
     ax.set_axis_off()
     grid = place.subgridspec(n_panels, 1)
@@ -146,14 +148,14 @@ def _divide(name, ax, n_panels):
 
 
 def count_from_one(axes, time_unit):
-    """Let the x axis of the lowest panel count epochs or rounds, in whole numbers.
+    """Label the x axis of the lowest panel, and put ticks at whole numbers only.
 
     Parameters
     ----------
     axes : sequence of Axes
-        Panels, from above.
+        Panels, from top to bottom.
     time_unit : str
-        What is counted.
+        Label of the x axis, such as "epoch" or "round".
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -163,7 +165,7 @@ def count_from_one(axes, time_unit):
 
 
 def metric_label(metric):
-    """Write the name of a ranking metric for people: "ndcg@100" as "NDCG@100".
+    """Write the name of a ranking metric for a plot: "ndcg@100" as "NDCG@100".
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ def metric_label(metric):
     Returns
     -------
     label : str
-        For an axis.
+        Label of an axis.
     """
     if metric.startswith("ndcg"):
         return "NDCG" + metric.removeprefix("ndcg").replace("_", " ")

@@ -1,4 +1,4 @@
-"""Check interaction matrices, bring them to canonical CSR, and select entries."""
+"""Functions to check interactions, convert them to CSR and select entries."""
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
@@ -8,21 +8,21 @@ from skvae.utils._validation import errors_naming
 
 
 def check_interactions(X, input_name="X"):
-    """Check interactions and bring them to CSR without duplicates or explicit zeros.
+    """Check interactions and convert them to CSR without duplicates or stored zeros.
 
     Parameters
     ----------
     X : {array-like, sparse matrix, sparse array, dataframe} of shape \
             (n_users, n_items)
-        Interactions, finite. It is not touched.
+        Interactions, finite. It is not modified.
 
     input_name : str, default="X"
-        What the caller calls it, for the errors.
+        Name of the argument in error messages.
 
     Returns
     -------
     interactions : csr_matrix or csr_array of shape (n_users, n_items)
-        As `canonical_csr` gives them.
+        As `canonical_csr` returns them.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def check_interactions(X, input_name="X"):
 
 
 def _in_native_order(X):
-    """Swap bytes where that is needed: older scikit-learn finds no infinity there."""
+    """Convert to native byte order; else older scikit-learn overlooks infinity."""
     dtype = getattr(X, "dtype", None)
     if isinstance(dtype, np.dtype) and not dtype.isnative:
         return X.astype(dtype.newbyteorder("="))
@@ -48,27 +48,27 @@ def _in_native_order(X):
 
 
 def canonical_csr(X):
-    """Bring a matrix to CSR with its indices sorted, no duplicates, no stored zeros.
+    """Convert a matrix to CSR with sorted indices, no duplicates and no stored zeros.
 
     Parameters
     ----------
     X : ndarray, csr_matrix or csr_array of shape (n_users, n_items)
-        It is not touched: what is canonical already is returned as it is, and must
-        not be written to; what is not is copied.
+        It is not modified. If it is canonical already, it is returned itself, so the
+        result must not be modified; otherwise it is copied.
 
     Returns
     -------
     interactions : csr_matrix or csr_array of shape (n_users, n_items)
-        A csr_matrix for a sparse matrix, else a csr_array. Duplicates are summed,
-        where there are any as integers of 64 bits, so that uint8 does not wrap.
+        A csr_matrix if X is a sparse matrix, else a csr_array. Duplicates are summed;
+        if there are any, integers become 64-bit integers, so that they do not overflow.
 
     Raises
     ------
     ValueError
-        If duplicates add up to infinity, or past the integers of 64 bits.
+        If the sum of duplicates is infinite or overflows 64-bit integers.
     """
     if not issparse(X):
-        if X.dtype == np.float16:  # which scipy's matrices do not have
+        if X.dtype == np.float16:  # scipy's sparse matrices do not support it
             X = X.astype(np.float32)
         return csr_array(X.astype(X.dtype.newbyteorder("="), copy=False))
     if X.has_canonical_format and X.data.all():
@@ -82,14 +82,14 @@ def canonical_csr(X):
 
 
 def _sum_checked(X, summed):
-    """Sum the duplicates of X in a dtype that holds them, or say that none does."""
+    """Sum the duplicates of X in a dtype that holds the sums, else raise."""
     if X.dtype.kind in "iu":
         wide = np.dtype(np.int64 if X.dtype.kind == "i" else np.uint64)
-        # Exact to one part in 1e16: whether 64 bits are too few, it tells.
+        # Sums in float64 are exact enough to decide whether 64-bit integers overflow.
         if np.abs(_summed_as(np.float64, X).data).max() >= np.iinfo(wide).max:
             raise ValueError(
                 f"entries that are stored more than once add up to more than {wide} "
-                "holds; scale them."
+                "can hold; scale them."
             )
         summed = _summed_as(wide, X)
     elif not np.isfinite(summed.data).all():
@@ -101,7 +101,7 @@ def _sum_checked(X, summed):
 
 
 def _summed_as(dtype, X):
-    # astype of scipy 1.10 sums first, in the old dtype and in place.
+    # X.astype of scipy 1.10 would first sum in the old dtype and in place.
     data = X.data.astype(dtype)
     summed = type(X)((data, X.indices, X.indptr), shape=X.shape, copy=True)
     summed.sum_duplicates()
@@ -109,12 +109,12 @@ def _summed_as(dtype, X):
 
 
 def entry_rows(interactions):
-    """Give the row of every stored entry of a CSR, in stored order.
+    """Return the row of every stored entry of a CSR matrix, in stored order.
 
     Parameters
     ----------
     interactions : csr_matrix or csr_array of shape (n_users, n_items)
-        Any CSR, canonical or not.
+        Any CSR matrix, canonical or not.
 
     Returns
     -------
@@ -127,12 +127,12 @@ def entry_rows(interactions):
 
 
 def take_entries(interactions, mask):
-    """Keep some of the stored entries of a CSR.
+    """Return a CSR matrix with some of the stored entries of another.
 
     Parameters
     ----------
     interactions : csr_matrix or csr_array of shape (n_users, n_items)
-        Where to take from; it is not touched.
+        The matrix to select from. It is not modified.
 
     mask : ndarray of shape (nnz,), bool
         Which entries of ``interactions.data`` to keep.
@@ -140,7 +140,7 @@ def take_entries(interactions, mask):
     Returns
     -------
     kept : csr_matrix or csr_array of shape (n_users, n_items)
-        Of the type and the dtypes of ``interactions``.
+        The selected entries, of the same type and dtypes.
     """
     n_kept_before = np.concatenate(([0], np.cumsum(mask)))
     indptr = n_kept_before[interactions.indptr].astype(interactions.indptr.dtype)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from safetensors import SafetensorError, safe_open
 
-# Names of a file's metadata, which hold text: what it is, its document, its hash.
+# Keys of the metadata of a file: its format, its document and its hash.
 FORMAT, DOCUMENT, HASH = "format", "document", "sha256"
 THIS_FORMAT = "skvae 1"
 DTYPES = {
@@ -28,22 +28,23 @@ DTYPES = {
 
 
 def write_tensor_file(path, document, tensors):
-    """Write a document and tensors to `path`, replacing the file that is there.
+    """Write a document and tensors to `path`, replacing an existing file.
 
-    At every moment `path` holds the old file or the whole new one.
+    The file is replaced atomically: `path` always holds either the complete old file or
+    the complete new one.
 
     Parameters
     ----------
     path : str
         Path of the file.
     document : dict
-        Of values that JSON can hold.
+        A dict that can be converted to JSON.
     tensors : dict of str to Tensor
-        Written from their memory where they are on the CPU and contiguous.
+        The tensors by name. Those on the CPU that are contiguous are not copied.
     """
     _check_types(tensors)
     document = json.dumps(document, allow_nan=False)
-    # The widest types first, so that each tensor is aligned in the file.
+    # Sorted by decreasing item size, so that each tensor is aligned in the file.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     tensors = {name: tensors[name].detach().cpu().contiguous() for name in names}
     header = {
@@ -71,9 +72,10 @@ def write_tensor_file(path, document, tensors):
 
 
 def read_tensor_file(path):
-    """Read what `write_tensor_file` wrote.
+    """Read a file that `write_tensor_file` wrote.
 
-    Whatever the file claims, no more memory is allocated than it is long.
+    A damaged or malicious file cannot make it allocate more memory than the file is
+    long.
 
     Parameters
     ----------
@@ -83,17 +85,17 @@ def read_tensor_file(path):
     Returns
     -------
     document : object
-        As JSON gives it, not checked further.
+        The parsed JSON, not validated further.
     tensors : dict of str to Tensor
-        On the CPU, in memory of their own.
+        Tensors on the CPU that do not share the memory of the file.
 
     Raises
     ------
     OSError
         If the file cannot be opened.
     ValueError
-        If it is not such a file, or damaged. The message is the second half of a
-        sentence, for the caller to put the name of the file before it.
+        If the file has another format or is damaged. The message is the second half
+        of a sentence; the caller prepends the name of the file.
     """
     with open(path, "rb") as file:
         try:
@@ -101,16 +103,16 @@ def read_tensor_file(path):
                 metadata = opened.metadata() or {}
                 if metadata.get(FORMAT) != THIS_FORMAT:
                     raise ValueError(
-                        f"it states the format {metadata.get(FORMAT)!r}, and this "
-                        f"version of skvae reads {THIS_FORMAT!r}; save the model anew"
+                        f"it states the format {metadata.get(FORMAT)!r}, but this "
+                        f"version of skvae reads {THIS_FORMAT!r}; save the model again"
                     )
-                # Copies, as later changes of a mapped file would show in the weights.
+                # Copies: a later change of the mapped file would change the weights.
                 tensors = {
                     name: opened.get_tensor(name).clone() for name in opened.keys()
                 }
         except (SafetensorError, RuntimeError) as error:
             raise ValueError(f"it is damaged or not a model file ({error})") from error
-        # safetensors takes the last of two values under one name.
+        # This refuses duplicate names, of which safetensors would take the last.
         parse_json(file.read(int.from_bytes(file.read(8), "little")))
     _check_types(tensors)
     if set(metadata) != {FORMAT, DOCUMENT, HASH}:
@@ -123,7 +125,7 @@ def read_tensor_file(path):
 
 
 def parse_json(text):
-    """Parse JSON that is strict: no NaN, no infinity, no key twice.
+    """Parse JSON; refuse NaN, infinity and duplicate keys.
 
     Parameters
     ----------
@@ -133,7 +135,8 @@ def parse_json(text):
     Raises
     ------
     ValueError
-        If it is not JSON, or not strict, or nested too deep.
+        If it is not JSON, if it holds such values or keys, or if it is nested too
+        deeply.
     """
     try:
         return json.loads(
@@ -143,7 +146,7 @@ def parse_json(text):
             object_pairs_hook=_unique,
         )
     except RecursionError:
-        raise ValueError("its JSON is nested too deep") from None
+        raise ValueError("its JSON is nested too deeply") from None
 
 
 def _refuse_constant(name):
@@ -169,19 +172,19 @@ def _check_types(tensors):
         if tensor.dtype not in DTYPES or tensor.layout != torch.strided:
             raise ValueError(
                 f"{name} is a tensor of {tensor.dtype} and {tensor.layout}, which "
-                "model files do not hold"
+                "model files do not support"
             )
 
 
 def _bytes_of(tensor):
-    """The memory of a contiguous tensor on the CPU, as a buffer of bytes."""
+    """Return the memory of a contiguous tensor on the CPU as a buffer of bytes."""
     if tensor.numel() == 0:
-        return b""  # without strides that torch would take for those of bytes
+        return b""  # the strides of an empty tensor may not be viewed as bytes
     return tensor.reshape(-1).view(torch.uint8).numpy()
 
 
 def _hash(document, tensors):
-    """SHA-256 of the document and of every tensor's name, type, shape and bytes."""
+    """Compute SHA-256 of the document and of each tensor's name, type, shape, bytes."""
     names = sorted(tensors)
     layout = [[n, DTYPES[tensors[n].dtype], list(tensors[n].shape)] for n in names]
     digest = hashlib.sha256(json.dumps([document, layout]).encode())
@@ -192,8 +195,8 @@ def _hash(document, tensors):
 
 @contextmanager
 def _replacing(path):
-    """Open a new file beside `path` that takes its place when the block has ended."""
-    path = os.path.realpath(path)  # a link stays, and what it points to is replaced
+    """Open a temporary file that replaces `path` at the end of the block."""
+    path = os.path.realpath(path)  # a link is kept, and its target is replaced
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
     try:
@@ -206,9 +209,9 @@ def _replacing(path):
         if os.path.exists(temporary):
             os.remove(temporary)
         raise
-    if os.name == "posix":  # elsewhere folders cannot be opened
+    if os.name == "posix":  # other systems cannot open folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)  # the name too outlasts a loss of power
+            os.fsync(descriptor)  # so that the new name survives a loss of power
         finally:
             os.close(descriptor)

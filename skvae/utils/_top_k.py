@@ -1,4 +1,4 @@
-"""Rank the best items of each row of scores, on the device of the scores."""
+"""Functions to rank the best items of each row of scores, on their device."""
 
 from numbers import Integral
 
@@ -8,50 +8,54 @@ import torch
 from skvae.utils._packed_sort import rank_float32
 from skvae.utils._validation import errors_naming
 
-# So many columns share a maximum, of which the first bound on the best is made.
+# Largest number of columns in the groups whose maxima bound the best scores.
 GROUP_DEPTH = 16
-# Rows that are ranked together on a CPU: what is made on the way stays in its cache.
+# Rows that are ranked together on a CPU, few enough for its cache.
 CPU_ROWS = 256
 
 
 def top_k(scores, k, *, seen=None, candidates=None):
-    """Rank the best items of each row; ties go to the item of lowest index.
+    """Rank the best items of each row; ties go to the item with the lowest index.
 
     Parameters
     ----------
     scores : Tensor of shape (n_users, n_items), floating
-        Scores, on any device. **Overwritten** at ``seen`` when that is given.
+        Scores, on any device. They are **overwritten** at ``seen`` if it is given.
 
     k : int
-        How many, at most the number of items or of distinct candidates.
+        Number of items to rank, at most the number of items or of distinct candidates.
 
     seen : tuple of two Tensors of shape (n_seen,), int64, default=None
-        Rows and columns of what is not to be ranked.
+        Rows and columns of the scores that are not ranked.
 
     candidates : Tensor of shape (n_candidates,), int64, default=None
-        The items to rank; all of them if None.
+        The items to rank. None ranks all items.
 
     Returns
     -------
     items : Tensor of shape (n_users, k), int64
-        Best first. Items with a score of minus infinity are not ranked; what is
-        missing for that reason is -1, at the end.
+        Items, best first. Items with a score of minus infinity are not ranked; if
+        fewer than k items remain, the row ends with -1.
 
     scores : Tensor of shape (n_users, k)
-        Their scores, minus infinity where there is no item.
+        Scores of the items, minus infinity for -1.
 
     Raises
     ------
     ValueError
-        If a score to be ranked is NaN, or ``k`` exceeds what there is to rank.
+        If a score to be ranked is NaN, or if ``k`` is larger than the number of items
+        to rank.
     """
     if seen is not None:
         scores[seen] = -torch.inf
     if candidates is not None:
-        candidates = torch.unique(candidates)  # sorted, as the rule on ties needs it
+        candidates = torch.unique(candidates)  # sorted, for the rule on ties
         scores = scores[:, candidates]
     if not 1 <= k <= scores.shape[1]:
-        raise ValueError(f"k={k} but there are {scores.shape[1]} items to rank.")
+        raise ValueError(
+            f"k={k} but there are {scores.shape[1]} items to rank; pass a k from 1 to "
+            "that number."
+        )
     if scores.device.type == "cpu" and scores.dtype == torch.float32:
         parts = [_rank_on_cpu(part, k) for part in scores.split(CPU_ROWS)]
         items, best = map(torch.cat, zip(*parts, strict=True))
@@ -68,15 +72,15 @@ def check_candidates(candidates, n_catalogue):
     Parameters
     ----------
     candidates : array-like of shape (n_candidates,), int, or None
-        What the caller passed.
+        The value to check.
 
     n_catalogue : int
-        Number of items there are.
+        Number of items in the catalogue.
 
     Returns
     -------
     candidates : ndarray, int64, or None
-        Sorted, each once. None for None.
+        Sorted, without duplicates. None for None.
 
     Raises
     ------
@@ -94,35 +98,36 @@ def check_candidates(candidates, n_catalogue):
     ):
         raise ValueError(
             f"candidates has shape {candidates.shape} and dtype {candidates.dtype}; "
-            "pass a 1-D array of item indices (np.flatnonzero(mask) of a mask)."
+            "pass a 1-D array of item indices; convert a mask by np.flatnonzero(mask)."
         )
     candidates = np.unique(candidates).astype(np.int64)
     if candidates[0] < 0 or candidates[-1] >= n_catalogue:
         raise ValueError(
-            f"candidates reach from {candidates[0]} to {candidates[-1]} but there are "
+            f"candidates range from {candidates[0]} to {candidates[-1]} but there are "
             f"{n_catalogue} items; pass indices from 0 to {n_catalogue - 1}."
         )
     return candidates
 
 
 def check_n_items(n_items, n_catalogue, candidates=None):
-    """Raise unless so many items can be ranked.
+    """Raise unless n_items is a possible number of items to rank.
 
     Parameters
     ----------
     n_items : int
-        How many are asked for.
+        Number of items to rank for each user.
 
     n_catalogue : int
-        Number of items there are.
+        Number of items in the catalogue.
 
     candidates : array or None, default=None
-        The items to rank, as :func:`check_candidates` gives them.
+        The items to rank, as :func:`check_candidates` returns them.
 
     Raises
     ------
     ValueError
-        If ``n_items`` is no positive integer or more than there are to rank.
+        If ``n_items`` is not a positive integer, or larger than the number of items
+        or of candidates.
     """
     is_integer = isinstance(n_items, Integral) and not isinstance(n_items, bool)
     if not is_integer or n_items < 1:
@@ -130,22 +135,22 @@ def check_n_items(n_items, n_catalogue, candidates=None):
     if candidates is not None and n_items > len(candidates):
         raise ValueError(
             f"n_items={n_items} but there are {len(candidates)} distinct candidates; "
-            "ask for at most that many."
+            f"pass at most {len(candidates)}."
         )
     if n_items > n_catalogue:
         raise ValueError(
-            f"n_items={n_items} but there are {n_catalogue} items; ask for at most "
-            "that many."
+            f"n_items={n_items} but there are {n_catalogue} items; pass at most "
+            f"{n_catalogue}."
         )
 
 
 def gather_scores(parts, shape):
-    """Join the scores of batches in one array of shape (n_users, n_items).
+    """Join the scores of all batches in one array of shape (n_users, n_items).
 
     Parameters
     ----------
     parts : iterable of (slice, SparseRows, Tensor)
-        Rows, batch and scores of each batch.
+        For each batch its slice of rows, the batch itself and its scores.
     shape : tuple of int
         Numbers of users and of items.
     """
@@ -164,23 +169,24 @@ def rank_batches(
     candidates=None,
     return_scores=False,
 ):
-    """Rank the best items of each user by the scores of batches.
+    """Rank the best items of each user, given the scores batch by batch.
 
     Parameters
     ----------
     parts : iterable of (slice, SparseRows, Tensor)
-        Rows, batch and scores of each batch. The scores are overwritten.
+        For each batch its slice of rows, the batch itself and its scores, which are
+        overwritten.
     shape : tuple of int
         Numbers of users and of items.
     n_items, exclude_seen, candidates, return_scores
-        As of `recommend` of the recommenders.
+        As for the method `recommend` of the recommenders.
 
     Returns
     -------
     items : ndarray of shape (n_users, n_items), int64
-        Best first, -1 for none.
+        Items, best first; -1 means no item.
     scores : ndarray of shape (n_users, n_items), float32
-        Only with `return_scores`.
+        Scores of the items. Only if `return_scores` is True.
     """
     candidates = check_candidates(candidates, shape[1])
     check_n_items(n_items, shape[1], candidates)
@@ -198,7 +204,7 @@ def rank_batches(
     return (items, scores) if return_scores else items
 
 
-# Both ways sort what reaches a lower bound of the k-th highest score, and no more.
+# Both functions sort only the scores that reach a lower bound of the k-th highest.
 
 
 def _rank_on_cpu(scores, k):
@@ -219,25 +225,25 @@ def _rank(scores, k):
     values.view(-1)[slots] = scores.reshape(-1).index_select(0, found)
     items = found.new_full(values.shape, -1)
     items.view(-1)[slots] = found - scores.shape[1] * users
-    # Stable, of ascending columns: so ties go to the lowest index.
+    # The columns ascend and the sort is stable, so ties go to the lowest index.
     values, order = values.sort(dim=1, descending=True, stable=True)
     return items.gather(1, order[:, :k]), values[:, :k].contiguous()
 
 
 def _lower_bound(scores, k):
-    """Give a number for each row that at least k of its scores reach: (n_users, 1).
+    """Compute a bound that at least k scores of each row reach, (n_users, 1).
 
-    It is the k-th highest of the maxima of groups of columns, which are few; minus
-    infinity never reaches it.
+    It is the k-th highest of the maxima of groups of columns, which are few. It is
+    never minus infinity, so that such scores do not reach it.
     """
     n_items = scores.shape[1]
     depth = max(1, min(GROUP_DEPTH, n_items // (2 * k)))
     grouped, rest = scores.split([n_items - n_items % depth, n_items % depth], dim=1)
     maxima = torch.cat([grouped.unflatten(1, (depth, -1)).amax(dim=1), rest], dim=1)
     if torch.isnan(maxima).any():
-        raise ValueError("Scores contain NaN; a ranking needs numbers.")
+        raise ValueError("Scores contain NaN, which cannot be ranked; pass numbers.")
     if scores.device.type == "cpu":
-        # numpy selects with vector instructions, several times as fast as torch.
+        # numpy's partition is vectorised and several times faster than torch.topk.
         kth = maxima.shape[1] - k
         least = torch.from_numpy(np.partition(maxima.numpy(), kth, axis=1)[:, [kth]])
     else:  # pragma: no cover - CUDA

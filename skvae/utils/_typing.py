@@ -1,10 +1,14 @@
 """Types of the arguments that many public functions share."""
 
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class DataFrame(Protocol):
@@ -25,10 +29,13 @@ CSR: TypeAlias = sp.csr_matrix | sp.csr_array
 RandomState: TypeAlias = int | np.random.RandomState | None
 # Ranked items, or with `return_scores` a tuple of items and scores.
 Ranking: TypeAlias = Any
+# What a display of several panels can be drawn on.
+AxesLike: TypeAlias = "Axes | Sequence[Axes] | NDArray[np.object_] | None"
 
 __all__ = [
     "CSR",
     "ArrayLike",
+    "AxesLike",
     "DataFrame",
     "MatrixLike",
     "NDArray",

@@ -1,4 +1,4 @@
-"""Checks of arguments, beyond those of scikit-learn, and errors that name them."""
+"""Validation of arguments that scikit-learn does not cover."""
 
 import re
 from contextlib import contextmanager
@@ -10,24 +10,26 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 FLOAT32_MAX = np.finfo(np.float32).max
-# Of a latent code: far beyond what any encoder gives, yet sums of products are finite.
+# Largest value of a latent code: far above what encoders return, yet small enough that
+# the sums of products in a decoder are finite.
 MAX_ABS_CODE = 1e18
 
 
 @contextmanager
 def errors_naming(name, value):
-    """Make the errors of a block that reads an argument name this argument.
+    """Add the name of an argument to the errors raised in the block.
 
-    scikit-learn passes on what numpy and torch say of values that they cannot
-    convert, and some of these errors are neither a ValueError nor a TypeError.
+    scikit-learn passes on the errors of numpy and torch for values that they cannot
+    convert. These do not name the argument, and some of them are neither a ValueError
+    nor a TypeError.
 
     Parameters
     ----------
     name : str
-        What the caller calls the argument.
+        Name of the argument.
 
     value : object
-        What was passed.
+        Value of the argument.
     """
     try:
         yield
@@ -47,13 +49,13 @@ def check_positive_int(name, value):
 
 
 def check_choice(name, value, known):
-    """Raise a ValueError unless the value is one of those known."""
+    """Raise a ValueError unless the value is one of the known strings."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}={value!r} is not known; pass one of {list(known)}.")
 
 
 def check_float32_range(X, name="X"):
-    """Raise a ValueError if a finite float64 would become infinite in float32."""
+    """Raise a ValueError if a finite value would become infinite in float32."""
     values = X.data if sp.issparse(X) else X
     if values.dtype == np.float32 or values.size == 0:
         return
@@ -61,7 +63,7 @@ def check_float32_range(X, name="X"):
     if largest > FLOAT32_MAX:
         raise ValueError(
             f"{name} holds a value of magnitude {largest:.3g}, beyond the range of "
-            f"float32 ({FLOAT32_MAX:.3g}) in which the model computes; scale {name}."
+            f"float32 ({FLOAT32_MAX:.3g}), in which the model computes; scale {name}."
         )
 
 
@@ -78,18 +80,18 @@ def check_input(estimator, X, *, reset):
 
 
 def check_codes(Z, n_components):
-    """Check latent codes of shape (n_rows, n_components), as `transform` gives them."""
+    """Validate latent codes of shape (n_rows, n_components)."""
     with errors_naming("Z", Z):
         Z = check_array(Z, dtype=(np.float64, np.float32), input_name="Z")
     largest = max(Z.max(), -Z.min())
     if largest > MAX_ABS_CODE:
         raise ValueError(
-            f"Z holds a value of magnitude {largest:.3g}, too large for a decoder to "
-            f"compute with (at most {MAX_ABS_CODE:g}); pass what transform returns."
+            f"Z holds a value of magnitude {largest:.3g}, above the limit of "
+            f"{MAX_ABS_CODE:g} for a decoder; pass codes that transform returned."
         )
     if Z.shape[1] != n_components:
         raise ValueError(
             f"Z has {Z.shape[1]} columns but the model has {n_components} latent "
-            "dimensions; pass what transform returns."
+            "dimensions; pass codes that transform returned."
         )
     return Z

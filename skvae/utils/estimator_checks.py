@@ -1,11 +1,13 @@
-"""What every recommender must satisfy, as checks to run on an estimator of your own.
+"""Checks that every recommender must pass, for recommenders of your own.
 
-They stand beside scikit-learn's `check_estimator`, which knows nothing of users and
-items, and are built like it.
+They complement scikit-learn's `check_estimator`, which does not test recommendation,
+and they have the same structure.
 """
 
 import pickle
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +16,9 @@ from sklearn.utils.estimator_checks import set_random_state
 
 from skvae.datasets import make_checkerboard
 
+if TYPE_CHECKING:
+    import pytest
+
 __all__ = [
     "check_recommender",
     "parametrize_with_recommender_checks",
@@ -21,27 +26,27 @@ __all__ = [
 ]
 
 N_USERS, N_ITEMS = 36, 20
-ROUNDING = 1e-4  # of the greatest score of a user
+ROUNDING = 1e-4  # as a fraction of the greatest score of a user
 
 
-def check_recommender(estimator):
-    """Check that an estimator keeps the contract of a recommender.
+def check_recommender(estimator: Any) -> None:
+    """Check that an estimator satisfies the contract of a recommender.
 
     Parameters
     ----------
     estimator : object
-        Unfitted, with settings that let it learn a toy of 36 users by 20 items in
-        little time.
+        Unfitted recommender, with parameters that let it learn toy data of 36 users by
+        20 items in a short time.
 
     Raises
     ------
     AssertionError
-        If it does not; the message says what was expected.
+        If a check fails. The message says what was expected.
 
     See Also
     --------
-    parametrize_with_recommender_checks : The same as tests of pytest.
-    sklearn.utils.estimator_checks.check_estimator : What every estimator must satisfy.
+    parametrize_with_recommender_checks : Run the same checks as pytest tests.
+    sklearn.utils.estimator_checks.check_estimator : Checks for every estimator.
 
     Examples
     --------
@@ -53,22 +58,26 @@ def check_recommender(estimator):
         check(estimator)
 
 
-def parametrize_with_recommender_checks(estimators, *, expected_failed_checks=None):
+def parametrize_with_recommender_checks(
+    estimators: Iterable[Any],
+    *,
+    expected_failed_checks: Callable[[Any], dict[str, str]] | None = None,
+) -> "pytest.MarkDecorator":
     """Decorate a pytest test to run once for each estimator and check.
 
     Parameters
     ----------
     estimators : list of estimators
-        As for `check_recommender`.
+        Unfitted recommenders, as for `check_recommender`.
     expected_failed_checks : callable, default=None
-        Takes an estimator and returns a dict of the checks that it is expected to
-        fail, by name, each with the reason: such tests are marked as xfail. As in
-        :func:`sklearn.utils.estimator_checks.parametrize_with_checks`.
+        Function of an estimator that returns a dict, which maps the names of the checks
+        that the estimator is expected to fail to the reasons. These tests are marked as
+        xfail, as by :func:`sklearn.utils.estimator_checks.parametrize_with_checks`.
 
     Returns
     -------
     decorator : pytest.mark.parametrize
-        Gives the test the arguments `estimator` and `check`.
+        Decorator that passes the arguments `estimator` and `check` to the test.
 
     Examples
     --------
@@ -91,8 +100,10 @@ def parametrize_with_recommender_checks(estimators, *, expected_failed_checks=No
     return pytest.mark.parametrize(("estimator", "check"), cases)
 
 
-def recommender_checks_generator(estimator):
-    """Yield (estimator, check) for every check of the contract.
+def recommender_checks_generator(
+    estimator: Any,
+) -> Iterator[tuple[Any, "partial[None]"]]:
+    """Yield the estimator together with each check of the contract.
 
     Parameters
     ----------
@@ -102,9 +113,9 @@ def recommender_checks_generator(estimator):
     Yields
     ------
     estimator : object
-        The same.
+        The same estimator.
     check : callable
-        Takes the estimator; raises an AssertionError where the contract is broken.
+        Function of an estimator that raises an AssertionError if the check fails.
 
     Examples
     --------
@@ -120,18 +131,18 @@ def recommender_checks_generator(estimator):
 
 
 def check_held_out_item_comes_first(name, estimator_orig):
-    """On a checkerboard, the item held out of each user is the best unseen one."""
+    """On a checkerboard, each user's held-out item is the best unseen item."""
     X, held_out = make_checkerboard(N_USERS, N_ITEMS, random_state=0)
     estimator = _fit(estimator_orig, X)
     best = estimator.recommend(X, n_items=1)[:, 0]
     assert np.array_equal(best, held_out), (
-        f"{name}: the held-out item came first for "
-        f"{np.mean(best == held_out):.0%} of the users of a checkerboard."
+        f"{name}: on a checkerboard, the held-out item must be recommended first to "
+        f"all users, but it was for {np.mean(best == held_out):.0%} of them."
     )
 
 
 def check_recommend_excludes_seen(name, estimator_orig):
-    """`exclude_seen` leaves out a user's own items, and only then."""
+    """The user's own items are excluded with `exclude_seen=True`, else ranked."""
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     n_items = 5
@@ -143,13 +154,15 @@ def check_recommend_excludes_seen(name, estimator_orig):
     )
     expected = np.tile(np.arange(X.shape[1]), (X.shape[0], 1))
     assert np.array_equal(np.sort(items, axis=1), expected), (
-        f"{name}: exclude_seen=False does not rank every item once."
+        f"{name}: exclude_seen=False must rank every item once."
     )
-    assert (np.diff(scores, axis=1) <= 0).all(), f"{name}: not in order of score."
+    assert (np.diff(scores, axis=1) <= 0).all(), (
+        f"{name}: recommend must return items by decreasing score."
+    )
 
 
 def check_recommend_ranks_the_decision_function(name, estimator_orig):
-    """`recommend` returns the scores that `decision_function` gives, and `predict`."""
+    """`recommend` agrees with `decision_function`, and `predict` with `recommend`."""
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     items, scores = estimator.recommend(X, 3, exclude_seen=False, return_scores=True)
@@ -162,7 +175,7 @@ def check_recommend_ranks_the_decision_function(name, estimator_orig):
 
 
 def check_more_items_than_exist_raise(name, estimator_orig):
-    """To ask more items than the catalogue or the candidates hold is an error."""
+    """More items than there are in the catalogue or candidates raise a ValueError."""
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     for arguments in (
@@ -174,14 +187,16 @@ def check_more_items_than_exist_raise(name, estimator_orig):
             estimator.recommend(X, **arguments)
         except ValueError as error:
             assert str(arguments["n_items"]) in str(error), (
-                f"{name}: the error of recommend({arguments}) does not name n_items."
+                f"{name}: the error of recommend({arguments}) must state n_items."
             )
         else:
-            raise AssertionError(f"{name}: recommend({arguments}) did not raise.")
+            raise AssertionError(
+                f"{name}: recommend({arguments}) must raise a ValueError."
+            )
 
 
 def check_candidates_restrict_the_ranking(name, estimator_orig):
-    """Only candidates are ranked, in the order that they have among all items."""
+    """Only candidates are ranked, in the same order as among all items."""
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     candidates = np.array([11, 2, 5, 7])
@@ -193,7 +208,7 @@ def check_candidates_restrict_the_ranking(name, estimator_orig):
 
 
 def check_too_few_unseen_items(name, estimator_orig):
-    """A user with fewer unseen items than asked gets -1 and -inf at the end."""
+    """A user with fewer than `n_items` unseen items gets -1 and -inf at the end."""
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     almost_all = np.ones((2, X.shape[1]))
@@ -216,7 +231,7 @@ def check_user_without_history(name, estimator_orig):
 
 
 def check_input_formats_agree(name, estimator_orig):
-    """csr_matrix, csr_array, other formats and arrays give the same model."""
+    """Sparse matrices, sparse arrays of any format and dense arrays fit the same."""
     X = _interactions()
     expected = _fit(estimator_orig, X).decision_function(X)
     for form in (sp.csr_matrix, sp.csr_array, sp.csc_array, sp.coo_array, _dense):
@@ -226,7 +241,7 @@ def check_input_formats_agree(name, estimator_orig):
 
 
 def check_stored_zeros_and_duplicates(name, estimator_orig):
-    """A stored zero is no interaction and duplicates add up; X is left as it was."""
+    """Stored zeros are ignored, duplicates are summed, and X is not modified."""
     X = _interactions()
     rows, columns = X.nonzero()
     rows = np.concatenate([rows, rows, [0]])
@@ -247,33 +262,38 @@ def check_stored_zeros_and_duplicates(name, estimator_orig):
 
 
 def check_order_of_users(name, estimator_orig):
-    """The order of the rows does not change the scores of a user.
+    """The scores of a user do not depend on the order of the rows.
 
-    The scores may differ by rounding, as in `check_users_in_batches_of_any_size`.
+    They may differ by rounding, as in `check_users_in_batches_of_any_size`.
     """
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     order = np.random.default_rng(0).permutation(X.shape[0])
     whole = estimator.decision_function(X)[order]
     _assert_equal_but_for_rounding(
-        estimator.decision_function(X[order]), whole, "in another order", name
+        estimator.decision_function(X[order]), whole, "of users in another order", name
     )
     items, scores = estimator.recommend(X[order], 5, return_scores=True)
     _assert_equal_but_for_rounding(
-        scores, estimator.recommend(X, 5, return_scores=True)[1][order], "ranked", name
+        scores,
+        estimator.recommend(X, 5, return_scores=True)[1][order],
+        "of recommend in another order",
+        name,
     )
     found = np.take_along_axis(whole, items, axis=1)
-    _assert_equal_but_for_rounding(scores, found, "of the ranked items", name)
+    _assert_equal_but_for_rounding(
+        scores, found, "of recommend and of decision_function", name
+    )
 
 
 def check_users_in_batches_of_any_size(name, estimator_orig):
     """The scores of a user do not depend on the other rows of X.
 
-    They may differ by rounding, for libraries of linear algebra choose their kernels
-    by the shape and the alignment of matrices: by 1e-4 of the greatest score of the
-    user. This is what float32 (a relative precision of 6e-8) keeps of a least-squares
-    problem with a condition number of about 1,000. The scores of models that compute
-    products alone agree much better.
+    They may differ by rounding, because linear algebra libraries choose their kernels
+    by the shape and the alignment of matrices. The limit is 1e-4 of the greatest score
+    of the user: about the precision of a least-squares problem with a condition number
+    of 1,000 in float32, which has a relative precision of 6e-8. The scores of models
+    that only compute products agree much better.
     """
     X = _interactions()
     estimator = _fit(estimator_orig, X)
@@ -284,12 +304,12 @@ def check_users_in_batches_of_any_size(name, estimator_orig):
             for start in range(0, X.shape[0], size)
         ]
         _assert_equal_but_for_rounding(
-            np.concatenate(pieces), whole, f"in batches of {size}", name
+            np.concatenate(pieces), whole, f"of users in batches of {size}", name
         )
 
 
 def check_second_fit_starts_afresh(name, estimator_orig):
-    """A fit forgets the one before it, its schedules included."""
+    """A second fit does not depend on the first one."""
     X = _interactions()
     other = _interactions(seed=1)
     expected = _fit(estimator_orig, X).decision_function(X)
@@ -309,7 +329,7 @@ def check_pickle(name, estimator_orig):
 
 
 def check_score_takes_the_truth(name, estimator_orig):
-    """`score` ignores a 1-D y, takes a sparse y as the truth, and refuses the rest."""
+    """`score` ignores a 1-D y, takes a sparse y as ground truth, refuses other y."""
     X = _interactions()
     estimator = _fit(estimator_orig, X)
     score = estimator.score(X)
@@ -321,12 +341,14 @@ def check_score_takes_the_truth(name, estimator_orig):
         (np.ones(found.sum()), (np.flatnonzero(found), best[found])), shape=X.shape
     )
     np.testing.assert_allclose(estimator.score(X, truth), 1.0)
-    for wrong in (X, np.ones(X.shape)):  # overlaps with X; two-dimensional and dense
+    for wrong in (X, np.ones(X.shape)):  # one overlaps with X, the other is dense
         try:
             estimator.score(X, wrong)
         except ValueError:
             continue
-        raise AssertionError(f"{name}: score took a y that is not a truth.")
+        raise AssertionError(
+            f"{name}: score must raise a ValueError if y is dense or overlaps with X."
+        )
 
 
 RECOMMENDER_CHECKS = (
@@ -356,8 +378,8 @@ def _assert_equal_but_for_rounding(scores, expected, how, name):
     limit = ROUNDING * np.abs(expected).max(axis=1, keepdims=True)
     error = np.where(scores == expected, 0, np.abs(scores - expected))
     assert (error <= limit).all(), (
-        f"{name}: scores {how} differ by up to {error.max():.2g}, and rounding is at "
-        f"most {ROUNDING:g} of the greatest score of a user."
+        f"{name}: scores {how} differ by up to {error.max():.2g}, but they may differ "
+        f"by at most {ROUNDING:g} of the greatest score of a user."
     )
 
 

@@ -37,7 +37,7 @@ ACCEPTED = (
     "Negative values in data passed to",  # scikit-learn
     "Found duplicate user-set callback name",  # skorch
     # Of rankings, whichever argument they came by.
-    "Ranked items reach from",
+    "Ranked items have indices from",
     "is ranked twice for user",
     "Scores contain NaN",
 )

@@ -1,4 +1,4 @@
-"""Small fitted estimators whose curves the displays show."""
+"""Small fitted estimators that the displays draw."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def autoencoder(digits):
 
 @pytest.fixture(scope="session")
 def recommender(users):
-    """With a search for beta, whose curves differ from those of the training after."""
+    """Fit with a search for beta, whose curves differ from those of the training."""
     model = MultVAERecommender(
         6, beta="auto", label_smoothing=0, max_iter=8, random_state=0
     )

@@ -1,4 +1,4 @@
-"""What every display has in common."""
+"""Tests of what all displays have in common."""
 
 import inspect
 import sys
@@ -40,7 +40,7 @@ def test_plot_returns_the_display_with_its_axes_and_figure(display):
     assert display.plot() is display
     assert isinstance(display.ax_, plt.Axes)
     assert display.figure_ is display.ax_.figure
-    display.figure_.canvas.draw()  # all there is can be drawn
+    display.figure_.canvas.draw()  # everything can be drawn
 
 
 def test_parameters_are_kept_as_attributes(display):
@@ -52,7 +52,7 @@ def test_parameters_are_kept_as_attributes(display):
         assert parameter.kind is parameter.KEYWORD_ONLY
 
 
-def test_drawing_leaves_the_settings_of_matplotlib_alone(display):
+def test_plot_does_not_change_the_settings_of_matplotlib(display):
     before = dict(plt.rcParams)
     display.plot()
     assert dict(plt.rcParams) == before

@@ -14,7 +14,7 @@ def test_curves_are_those_of_the_search_and_not_of_the_training(recommender):
     assert_array_equal(display.score_line_.get_ydata(), path["score"])
     assert_array_equal(display.beta_line_.get_ydata(), path["beta"])
     assert_array_equal(display.beta_line_.get_xdata(), np.arange(1, 9))
-    assert path["beta"][-1] == 1  # as far as the search goes, whatever it took
+    assert path["beta"][-1] == 1  # the search ends at 1, whichever beta it chose
     assert list(display.beta_line_.get_ydata()) != recommender.beta_curve_
 
 
@@ -30,11 +30,11 @@ def test_the_best_epoch_and_its_beta_are_marked(recommender):
     assert texts == [f"best epoch: {best}", f"beta = {recommender.beta_:.3g}"]
 
 
-def test_with_tol_the_mark_stays_on_the_beta_that_was_taken(users):
+def test_with_tol_the_beta_that_was_chosen_is_marked(users):
     model = MultVAERecommender(
         6, beta="auto", label_smoothing=0, tol=0.9, max_iter=6, random_state=0
     ).fit(users)
-    # The first epoch cannot be beaten by so much.
+    # No later epoch is better than the first by more than tol.
     assert model.beta_ == model.beta_path_["beta"][0]
     assert np.argmax(model.beta_path_["score"]) != 0
     assert BetaSearchDisplay.from_estimator(model).best_iter == 1
@@ -61,7 +61,7 @@ def test_a_saved_model_keeps_its_search(recommender, tmp_path):
     assert one.best_iter == two.best_iter
 
 
-def test_curves_of_ones_own():
+def test_display_is_made_from_given_curves():
     display = BetaSearchDisplay(beta=[0.2, 0.4, 0.6], score=[0.1, 0.3, 0.2]).plot()
     assert_array_equal(display.best_[0].get_offsets(), [[2, 0.3]])
     with pytest.raises(ValueError, match=r"beta has shape \(2,\) and score \(3,\)"):
@@ -70,10 +70,10 @@ def test_curves_of_ones_own():
         BetaSearchDisplay(beta=[0.2, 0.4], score=[0.1, 0.3], best_iter=3).plot()
 
 
-def test_without_a_search_there_is_nothing_to_show(vae, users):
+def test_estimators_without_a_search_are_refused(vae, users):
     with pytest.raises(NotFittedError):
         BetaSearchDisplay.from_estimator(MultVAERecommender(beta="auto"))
-    with pytest.raises(ValueError, match="VAETransformer has searched no beta"):
+    with pytest.raises(ValueError, match="VAETransformer has not searched for beta"):
         BetaSearchDisplay.from_estimator(vae)
     model = MultVAERecommender(
         2, beta="auto", variational=False, max_iter=1, random_state=0

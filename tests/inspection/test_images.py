@@ -1,4 +1,4 @@
-"""Displays of rows: reconstructions, generated samples, and the grid they share."""
+"""Tests of the displays of reconstructions and of generated samples."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +15,7 @@ from skvae import VAETransformer
 from skvae.inspection import GeneratedSamplesDisplay, ReconstructionDisplay
 
 
-def test_reconstructions_stand_below_their_originals(vae, digits):
+def test_reconstructions_are_drawn_below_the_originals(vae, digits):
     X = digits[0][:5]
     display = ReconstructionDisplay.from_estimator(vae, X, image_shape=(8, 8))
     picture = np.asarray(display.image_.get_array().filled(np.nan))
@@ -59,7 +59,9 @@ def test_pipelines_pca_and_sparse_rows_are_reconstructed(digits):
     assert_array_equal(display.lines_[1][0].get_ydata(), counts.toarray()[1])
 
 
-def test_reconstructions_that_do_not_fit(digits, vae, recommender, users):
+def test_invalid_arguments_of_reconstructions_are_refused(
+    digits, vae, recommender, users
+):
     X = digits[0][:3]
     with pytest.raises(NotFittedError):
         ReconstructionDisplay.from_estimator(VAETransformer(), X)
@@ -67,10 +69,12 @@ def test_reconstructions_that_do_not_fit(digits, vae, recommender, users):
         ReconstructionDisplay.from_estimator(vae, X, image_shape=(8, 7))
     with pytest.raises(ValueError, match=r"X has shape \(3, 64\) but X_reconstructed"):
         ReconstructionDisplay(X=X, X_reconstructed=X[:2]).plot()
-    with pytest.raises(ValueError, match="a row for each sample, at least one"):
+    with pytest.raises(ValueError, match="one row per sample, at least one"):
         ReconstructionDisplay(X=X[0], X_reconstructed=X[0]).plot()
     kmeans = KMeans(2, n_init=1).fit(X)
-    with pytest.raises(ValueError, match="needs inverse_transform, which this KMeans"):
+    with pytest.raises(
+        ValueError, match="needs a method inverse_transform, which KMeans"
+    ):
         ReconstructionDisplay.from_estimator(kmeans, X)
 
 
@@ -85,10 +89,10 @@ def test_samples_fill_the_grid_row_by_row():
         top, left = 4 * (i // 2) + 1, 5 * (i % 2) + 1
         image = picture[top : top + 2, left : left + 3]
         assert_array_equal(image, row.reshape(2, 3))
-    assert np.isnan(picture[8:, 5:]).all()  # the place without an image
+    assert np.isnan(picture[8:, 5:]).all()  # the cell without an image
 
 
-def test_colours_have_white_margins_and_are_cut():
+def test_colour_images_are_clipped_and_have_white_margins():
     rows = np.array([[-1.0, 0.5, 2.0]])
     display = GeneratedSamplesDisplay(samples=rows, image_shape=(1, 1, 3)).plot()
     picture = np.asarray(display.image_.get_array())
@@ -96,7 +100,7 @@ def test_colours_have_white_margins_and_are_cut():
     assert_array_equal(picture[0], np.ones((3, 3)))
 
 
-def test_samples_come_from_the_prior(vae):
+def test_samples_are_drawn_from_the_prior(vae):
     display = GeneratedSamplesDisplay.from_estimator(
         vae, 6, response="sample", random_state=0
     )
@@ -107,8 +111,8 @@ def test_samples_come_from_the_prior(vae):
     assert display.image_.get_array().shape == (2 * 10, 3 * 10)
 
 
-def test_means_are_those_of_many_samples(vae):
-    """The mean of p(x) is the same, with the noise of the pixels and without."""
+def test_means_and_samples_have_the_same_mean(vae):
+    """The mean of p(x) is the same with and without the noise of the pixels."""
     means = GeneratedSamplesDisplay.from_estimator(vae, 4000, random_state=0).samples
     noisy = GeneratedSamplesDisplay.from_estimator(
         vae, 4000, response="sample", random_state=1
@@ -119,7 +123,7 @@ def test_means_are_those_of_many_samples(vae):
     )
 
 
-def test_given_axes_and_style(vae):
+def test_given_axes_and_style_are_used(vae):
     fig, ax = plt.subplots()
     display = GeneratedSamplesDisplay.from_estimator(
         vae, 4, ax=ax, im_kw={"vmin": 0, "vmax": 1, "cmap": "viridis"}
@@ -130,18 +134,18 @@ def test_given_axes_and_style(vae):
     assert display.image_.get_cmap().name == "viridis"
 
 
-def test_what_cannot_be_drawn(vae, autoencoder, digits):
+def test_invalid_arguments_of_generated_samples_are_refused(vae, autoencoder, digits):
     with pytest.raises(NotFittedError):
         GeneratedSamplesDisplay.from_estimator(VAETransformer())
-    with pytest.raises(ValueError, match="needs sample, which this VAETransformer"):
+    with pytest.raises(ValueError, match="needs a method sample, which VAETransformer"):
         GeneratedSamplesDisplay.from_estimator(autoencoder)
-    with pytest.raises(ValueError, match="takes no pipeline"):
+    with pytest.raises(ValueError, match="does not accept a pipeline"):
         GeneratedSamplesDisplay.from_estimator(
             make_pipeline(MinMaxScaler(), vae).fit(digits[0])
         )
     with pytest.raises(ValueError, match="response='noise' is not known"):
         GeneratedSamplesDisplay.from_estimator(vae, response="noise")
-    with pytest.raises(ValueError, match="Rows of 6 values are no square images"):
+    with pytest.raises(ValueError, match="Rows of 6 values are not square images"):
         GeneratedSamplesDisplay(samples=np.zeros((2, 6))).plot()
     for shape in [(6,), 6, (2, 3, 2), (0, 6), (2.0, 3)]:
         with pytest.raises(ValueError, match="image_shape=.*: pass"):

@@ -35,7 +35,9 @@ def test_lines_hold_the_curves_of_the_estimator(validated_vae):
     assert display.figure_ is display.ax_.figure
 
 
-def test_axes_say_what_and_in_which_unit(validated_vae, autoencoder, recommender):
+def test_axes_are_labelled_with_quantity_and_unit(
+    validated_vae, autoencoder, recommender
+):
     display = TrainingCurveDisplay.from_estimator(validated_vae)
     assert [panel.get_ylabel().replace("\n", " ") for panel in display.axes_] == [
         "loss (nats per row)",
@@ -56,13 +58,13 @@ def test_the_best_epoch_is_marked(validated_vae):
     assert labels_of(display.axes_[-1]) == [f"best epoch: {best}"]
 
 
-def test_without_validation_nothing_is_marked(vae):
+def test_without_validation_no_epoch_is_marked(vae):
     display = TrainingCurveDisplay.from_estimator(vae)
     assert list(display.lines_) == ["loss", "kl", "beta"]
     assert display.best_ is None
 
 
-def test_rounds_and_objective_of_the_collaborative_model(collaborative):
+def test_objective_and_rounds_of_the_collaborative_model(collaborative):
     display = TrainingCurveDisplay.from_estimator(collaborative)
     assert list(display.lines_) == ["objective", "loss", "kl"]
     assert_array_equal(
@@ -72,7 +74,7 @@ def test_rounds_and_objective_of_the_collaborative_model(collaborative):
     assert display.axes_[1].get_ylabel() == "loss\n(nats per item)"
 
 
-def test_only_the_curves_that_were_asked_for(vae):
+def test_only_the_given_curves_are_drawn(vae):
     display = TrainingCurveDisplay.from_estimator(vae, curves=["reconstruction", "kl"])
     assert list(display.lines_) == ["reconstruction", "kl"]
     assert_array_equal(
@@ -81,7 +83,7 @@ def test_only_the_curves_that_were_asked_for(vae):
     assert len(display.axes_) == 2
 
 
-def test_a_second_estimator_on_the_same_axes_looks_different(vae, validated_vae):
+def test_a_second_estimator_on_the_same_axes_has_another_style(vae, validated_vae):
     first = TrainingCurveDisplay.from_estimator(
         vae, curves=["loss", "kl"], name="three epochs"
     )
@@ -92,12 +94,12 @@ def test_a_second_estimator_on_the_same_axes_looks_different(vae, validated_vae)
     assert len(first.ax_.get_lines()) == 2
     one, two = first.lines_["kl"], second.lines_["kl"]
     assert one.get_color() != two.get_color()
-    assert one.get_linestyle() != two.get_linestyle()  # told apart in grey print
+    assert one.get_linestyle() != two.get_linestyle()  # they differ in grey print
     assert one.get_marker() != two.get_marker()
     assert labels_of(first.ax_) == ["three epochs", "five"]
 
 
-def test_one_given_axes_takes_one_curve_or_is_divided(vae):
+def test_a_single_axes_holds_one_curve_or_is_divided(vae):
     fig, (left, right) = plt.subplots(1, 2)
     display = TrainingCurveDisplay.from_estimator(vae, curves="loss", ax=left)
     assert display.ax_ is left
@@ -112,18 +114,20 @@ def test_one_given_axes_takes_one_curve_or_is_divided(vae):
         assert panel.get_position().y0 >= box.y0 - 1e-9
 
 
-def test_axes_that_do_not_suffice_are_refused(vae):
+def test_unsuitable_axes_are_refused(vae):
     _, axes = plt.subplots(2)
     with pytest.raises(ValueError, match="holds 2 Axes but TrainingCurveDisplay draws"):
         TrainingCurveDisplay.from_estimator(vae, ax=axes)
     free = plt.figure().add_axes([0, 0, 1, 1])
-    with pytest.raises(ValueError, match="no subplot that could be divided"):
+    with pytest.raises(
+        ValueError, match="cannot be divided because it is not a subplot"
+    ):
         TrainingCurveDisplay.from_estimator(vae, ax=free)
     with pytest.raises(TypeError, match="pass matplotlib Axes"):
         TrainingCurveDisplay.from_estimator(vae, ax="here")
 
 
-def test_style_by_either_name_of_a_keyword(vae):
+def test_aliases_of_style_keywords_are_accepted(vae):
     display = TrainingCurveDisplay.from_estimator(
         vae, curves="loss", line_kw={"c": "red", "lw": 3}
     )
@@ -131,13 +135,13 @@ def test_style_by_either_name_of_a_keyword(vae):
     assert display.lines_["loss"].get_linewidth() == 3
 
 
-def test_no_spines_above_and_on_the_right(vae):
+def test_top_and_right_spines_are_hidden(vae):
     for panel in TrainingCurveDisplay.from_estimator(vae).axes_:
         visible = {side for side, spine in panel.spines.items() if spine.get_visible()}
         assert visible == {"left", "bottom"}
 
 
-def test_a_pipeline_and_a_search_show_what_was_trained_in_them(digits):
+def test_pipelines_and_searches_show_the_curves_of_their_estimator(digits):
     pipeline = make_pipeline(
         StandardScaler(), VAETransformer(2, hidden_layer_sizes=(), random_state=0)
     )
@@ -146,7 +150,7 @@ def test_a_pipeline_and_a_search_show_what_was_trained_in_them(digits):
     display = TrainingCurveDisplay.from_estimator(search, curves="loss")
     trained = search.best_estimator_[-1]
     assert_array_equal(display.lines_["loss"].get_ydata(), trained.loss_curve_)
-    # Read from the estimator each time, not kept from the first.
+    # The curves are read from the estimator, not stored by the first call.
     again = TrainingCurveDisplay.from_estimator(search.best_estimator_, curves="loss")
     assert_array_equal(again.curves["loss"], trained.loss_curve_)
 
@@ -159,21 +163,21 @@ def test_an_autoencoder_has_neither_kl_nor_beta(autoencoder):
             TrainingCurveDisplay.from_estimator(autoencoder, curves=curve)
 
 
-def test_curves_that_are_not_there(vae):
+def test_missing_curves_are_refused(vae):
     with pytest.raises(NotFittedError):
         TrainingCurveDisplay.from_estimator(VAETransformer())
-    with pytest.raises(ValueError, match="early_stopping=True, or give X_val"):
+    with pytest.raises(ValueError, match="early_stopping=True, or pass X_val"):
         TrainingCurveDisplay.from_estimator(vae, curves="validation")
-    with pytest.raises(ValueError, match=r"curves holds 'lose'; pass names out of"):
+    with pytest.raises(ValueError, match=r"curves holds 'lose'; pass names from"):
         TrainingCurveDisplay.from_estimator(vae, curves=["loss", "lose"])
     pca = PCA(1).fit([[0.0, 1.0], [1.0, 0.0]])
-    with pytest.raises(ValueError, match="PCA has no curve of its training"):
+    with pytest.raises(ValueError, match="PCA has no training curves"):
         TrainingCurveDisplay.from_estimator(pca)
     with pytest.raises(ValueError, match="curves is empty"):
         TrainingCurveDisplay(curves={}).plot()
 
 
-def test_after_refit_losses_and_scores_are_of_two_trainings(digits):
+def test_after_refit_losses_and_scores_come_from_two_trainings(digits):
     model = VAETransformer(
         2,
         hidden_layer_sizes=(),

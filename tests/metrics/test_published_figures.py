@@ -6,8 +6,8 @@ from skvae.metrics import make_ranking_scorer
 
 
 @pytest.mark.slow
-def test_ease_on_movielens_1m_scores_what_it_is_known_to(data_home):
-    """A closed-form model (Steck 2019), on a split scored by other code before."""
+def test_ease_on_movielens_1m_has_the_known_scores(data_home):
+    """EASE (Steck 2019) has the scores that other code computed on this split."""
     split = data_home / "ml-1m-split"
     train, fold_in, held_out = (
         load_npz(split / f"{part}.npz") for part in ("train", "test_in", "test_out")

@@ -35,9 +35,9 @@ cases = settings(max_examples=40, deadline=None)
 
 
 def random_case(seed, n_users=9, n_items=14):
-    """Values 0 to 4, scores without ties, the ranks they give; all may be irrelevant.
+    """Return y_true with values from 0 to 4, y_score without ties, and its y_rank.
 
-    The first user has something relevant.
+    Users may have no relevant items, except for the first user.
     """
     rng = np.random.default_rng(seed)
     y_true = rng.integers(1, 5, (n_users, n_items)).astype(float)
@@ -47,7 +47,8 @@ def random_case(seed, n_users=9, n_items=14):
     return y_true, y_score, np.argsort(-y_score, axis=1)
 
 
-# Hits at ranks 1 and 4; ranks 2; none; nothing to be found.
+# Users with hits at ranks 1 and 4, with a hit at rank 2, without hits, and without
+# relevant items.
 Y_TRUE = np.array(
     [
         [3, 0, 0, 1, 0, 2],
@@ -88,7 +89,7 @@ DCG_IDEAL_3 = 1 + 1 / np.log2(3) + 1 / np.log2(4)
         ("hit_rate", [1, 1, 0]),
     ],
 )
-def test_worked_by_hand(name, expected):
+def test_metrics_match_values_computed_by_hand(name, expected):
     per_user = METRICS[name](Y_TRUE, y_rank=Y_RANK, k=4, per_user=True)
     np.testing.assert_allclose(per_user, [*expected, np.nan])
     mean = METRICS[name](Y_TRUE, y_rank=Y_RANK, k=4)
@@ -96,8 +97,8 @@ def test_worked_by_hand(name, expected):
     assert mean == pytest.approx(np.mean(expected))
 
 
-def test_a_short_list_is_worked_by_hand():
-    # The first user has three relevant items, one of them in a list of two.
+def test_metrics_of_a_short_list_match_values_computed_by_hand():
+    # The first user has three relevant items. One of them is in a list of two.
     first = {
         name: metric(Y_TRUE[:1], y_rank=Y_RANK[:1], k=2)
         for name, metric in METRICS.items()
@@ -111,7 +112,7 @@ def test_a_short_list_is_worked_by_hand():
 
 @cases
 @given(seed=seeds, k=st.integers(1, 20))
-def test_ndcg_is_that_of_scikit_learn(seed, k):
+def test_ndcg_equals_that_of_scikit_learn(seed, k):
     y_true, y_score, _ = random_case(seed)
     with_truth = y_true.any(axis=1)
     for gains, gain in [
@@ -120,21 +121,22 @@ def test_ndcg_is_that_of_scikit_learn(seed, k):
         ("exponential", 2**y_true - 1),
     ]:
         ours = ndcg_at_k(y_true, y_score=y_score, k=k, gains=gains)
-        theirs = ndcg_score(gain[with_truth], y_score[with_truth], k=k)
-        assert ours == pytest.approx(theirs)
+        expected = ndcg_score(gain[with_truth], y_score[with_truth], k=k)
+        assert ours == pytest.approx(expected)
 
 
 @cases
 @given(seed=seeds)
-def test_average_precision_of_the_whole_list_is_label_ranking_precision(seed):
-    # Theirs is the mean precision at each relevant item: the same when k is n_items.
+def test_average_precision_of_the_whole_list_equals_label_ranking_precision(seed):
+    # scikit-learn averages the precision at each relevant item, which is the same
+    # if k is n_items.
     y_true, y_score, _ = random_case(seed)
     with_truth = y_true.any(axis=1)
     ours = average_precision_at_k(y_true, y_score=y_score, k=y_true.shape[1])
-    theirs = label_ranking_average_precision_score(
+    expected = label_ranking_average_precision_score(
         y_true[with_truth] > 0, y_score[with_truth]
     )
-    assert ours == pytest.approx(theirs)
+    assert ours == pytest.approx(expected)
 
 
 @each_metric
@@ -185,7 +187,7 @@ def test_order_of_users_and_numbering_of_items_do_not_matter(metric, seed, k):
 @each_metric
 @cases
 @given(seed=seeds, k=st.integers(1, 14))
-def test_scores_and_the_ranks_they_give_agree(metric, seed, k):
+def test_scores_and_ranks_agree(metric, seed, k):
     y_true, y_score, y_rank = random_case(seed)
     by_score = metric(y_true, y_score=y_score, k=k, per_user=True)
     for ranks in (y_rank, y_rank[:, :k], y_rank.astype(np.uint32), y_rank.tolist()):
@@ -196,7 +198,7 @@ def test_scores_and_the_ranks_they_give_agree(metric, seed, k):
 @each_metric
 @pytest.mark.parametrize("container", [csr_matrix, csr_array, np.asarray])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, bool])
-def test_truth_of_every_type(metric, container, dtype):
+def test_ground_truth_of_any_type(metric, container, dtype):
     y_true, y_score, _ = random_case(3)
     y_true = y_true.astype(dtype)
     given_truth = container(y_true)
@@ -207,7 +209,7 @@ def test_truth_of_every_type(metric, container, dtype):
 
 
 @each_metric
-def test_truth_with_explicit_zeros_and_duplicates(metric):
+def test_ground_truth_with_stored_zeros_and_duplicates(metric):
     y_true = csr_array(
         (np.array([0.0, 1.0, 1.0]), np.array([0, 3, 3]), np.array([0, 3])), (1, 5)
     )
@@ -220,7 +222,7 @@ def test_truth_with_explicit_zeros_and_duplicates(metric):
 
 
 @each_metric
-def test_chunks_of_scores_change_nothing(metric, monkeypatch):
+def test_chunk_size_does_not_change_the_metric(metric, monkeypatch):
     y_true, y_score, _ = random_case(0, n_users=50)
     whole = metric(y_true, y_score=y_score, k=5, per_user=True)
     monkeypatch.setattr(_top_items, "CHUNK_BYTES", 8 * 14 * 16)
@@ -231,16 +233,18 @@ def test_chunks_of_scores_change_nothing(metric, monkeypatch):
 
 @each_metric
 @pytest.mark.filterwarnings("error")
-def test_nobody_to_average_over(metric):
-    nobody = np.zeros((2, 4))
-    assert np.isnan(metric(nobody, y_score=np.ones((2, 4)), k=2))
-    assert np.isnan(metric(nobody, y_rank=[[0, 1], [0, 1]], k=2, per_user=True)).all()
+def test_mean_is_nan_if_no_user_has_relevant_items(metric):
+    irrelevant = np.zeros((2, 4))
+    assert np.isnan(metric(irrelevant, y_score=np.ones((2, 4)), k=2))
+    assert np.isnan(
+        metric(irrelevant, y_rank=[[0, 1], [0, 1]], k=2, per_user=True)
+    ).all()
     assert np.isnan(metric(csr_array((0, 4)), y_score=np.ones((0, 4)), k=2))
 
 
 @each_metric
 @pytest.mark.filterwarnings("error")
-def test_read_only_scores_are_taken_and_left_alone(metric):
+def test_read_only_scores_are_accepted_and_not_modified(metric):
     y_true, y_score, _ = random_case(0)
     y_score = y_score.astype(np.float32)
     expected = metric(y_true, y_score=y_score, k=5)
@@ -256,7 +260,7 @@ def test_tied_scores_rank_the_lowest_index_first():
     np.testing.assert_allclose(ranks, [1, 1 / 2, 1 / 3, 0])
 
 
-def test_minus_one_is_a_rank_without_an_item():
+def test_minus_one_means_no_item():
     y_true = [[0, 1, 0]]
     assert reciprocal_rank_at_k(y_true, y_rank=[[-1, 1, -1]], k=3) == 1 / 2
     assert precision_at_k(y_true, y_rank=[[1, -1, -1]], k=3) == 1 / 3
@@ -269,13 +273,13 @@ def test_a_score_of_minus_infinity_is_not_ranked():
 
 
 @each_metric
-def test_k_beyond_the_catalogue_is_the_catalogue(metric):
+def test_k_is_reduced_to_the_number_of_items(metric):
     y_true, _, y_rank = random_case(1)
     assert metric(y_true, y_rank=y_rank, k=1000) == metric(y_true, y_rank=y_rank, k=14)
 
 
 @each_metric
-def test_threshold_of_relevance(metric):
+def test_items_above_the_threshold_are_relevant(metric):
     y_true, y_score, _ = random_case(2)
     above = np.where(y_true > 2.5, y_true, 0)
     np.testing.assert_array_equal(
@@ -294,7 +298,7 @@ def test_negative_values_are_not_relevant():
     assert np.isnan(hit_rate_at_k([[-1.0, 0.0]], y_rank=[[0]], k=1))
 
 
-def test_coverage_counts_items_listed_for_anybody():
+def test_coverage_counts_items_listed_for_any_user():
     y_rank = [[0, 1, 5], [1, 0, -1], [0, 2, 4]]
     assert coverage_at_k(y_rank=y_rank, k=1, n_items=6) == 2 / 6
     assert coverage_at_k(y_rank=y_rank, k=2, n_items=6) == 3 / 6
@@ -327,13 +331,13 @@ def test_coverage_counts_items_listed_for_anybody():
         ({"y_rank": Y_RANK, "relevance_threshold": np.nan}, "relevance_threshold=nan"),
     ],
 )
-def test_what_is_not_a_ranking(metric, keywords, message):
+def test_invalid_rankings_are_refused(metric, keywords, message):
     with pytest.raises(ValueError, match=message):
         metric(Y_TRUE, **{"k": 4, **keywords})
 
 
 @each_metric
-def test_the_list_is_of_ten_items_unless_told(metric):
+def test_default_k_is_10(metric):
     y_true, y_score, _ = random_case(7, n_items=30)
     expected = metric(y_true, y_score=y_score, k=10, per_user=True)
     found = metric(y_true, y_score=y_score, per_user=True)
@@ -341,19 +345,19 @@ def test_the_list_is_of_ten_items_unless_told(metric):
 
 
 @each_metric
-def test_an_eleventh_item_is_not_on_the_list_unless_told(metric):
+def test_eleventh_item_is_ignored_by_default(metric):
     y_true, y_score = np.zeros((1, 20)), -np.arange(20)[None]
     y_true[0, 10] = 1
     assert metric(y_true, y_score=y_score) == 0
     assert metric(y_true, y_score=y_score, k=11) > 0
 
 
-def test_coverage_is_of_ten_items_unless_told():
+def test_coverage_uses_ten_items_by_default():
     assert coverage_at_k(y_score=[np.arange(20)]) == 10 / 20
 
 
 @pytest.mark.parametrize("name", ["y_rank", "y_score"])
-def test_rankings_that_are_no_arrays_are_named(name):
+def test_errors_name_rankings_that_are_not_arrays(name):
     ragged = {name: [[0, 1], [2]], "k": 1}
     with pytest.raises(ValueError, match=f"^{name} is a list that cannot be used"):
         coverage_at_k(**ragged, n_items=3)
@@ -361,7 +365,7 @@ def test_rankings_that_are_no_arrays_are_named(name):
         recall_at_k(np.eye(2, 3), **ragged)
 
 
-def test_what_coverage_does_not_take():
+def test_coverage_refuses_invalid_arguments():
     with pytest.raises(ValueError, match="^k=0: pass an integer"):
         coverage_at_k(y_rank=Y_RANK, k=0, n_items=6)
     with pytest.raises(ValueError, match="exactly one"):
@@ -378,21 +382,21 @@ def test_what_coverage_does_not_take():
         coverage_at_k(y_score=np.ones((4, 6)), k=2, n_items=5)
 
 
-def test_unknown_choices():
+def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="gains='log' .*binary"):
         ndcg_at_k(Y_TRUE, y_rank=Y_RANK, k=4, gains="log")
     with pytest.raises(ValueError, match="denominator='k' .*min_k"):
         recall_at_k(Y_TRUE, y_rank=Y_RANK, k=4, denominator="k")
 
 
-def test_truth_has_to_be_finite():
+def test_ground_truth_must_be_finite():
     with pytest.raises(ValueError, match="y_true contains NaN"):
         ndcg_at_k([[np.nan, 1.0]], y_rank=[[0]], k=1)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("gains", "value"), [("exponential", 2000), ("linear", 1e308)])
-def test_gains_past_all_bounds_are_refused(gains, value):
+def test_gains_with_an_infinite_sum_are_refused(gains, value):
     y_true = np.full((1, 3), float(value))
     with pytest.raises(ValueError, match=f"whose {gains} gains add up to infinity"):
         ndcg_at_k(y_true, y_rank=[[0, 1, 2]], k=3, gains=gains)
@@ -405,11 +409,11 @@ def test_complex_scores_are_refused():
 
 
 @pytest.mark.parametrize("threshold", [None, "0", [0], np.nan, -1])
-def test_thresholds_that_are_no_numbers_are_refused(threshold):
+def test_invalid_thresholds_are_refused(threshold):
     with pytest.raises(ValueError, match="relevance_threshold="):
         recall_at_k([[1, 0]], y_rank=[[0]], k=1, relevance_threshold=threshold)
 
 
-def test_coverage_is_a_float_of_python():
+def test_coverage_is_a_python_float():
     coverage = coverage_at_k(y_rank=[[0, 1]], k=1, n_items=np.int64(2))
     assert type(coverage) is float

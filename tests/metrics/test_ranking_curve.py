@@ -7,20 +7,16 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from skvae import MultVAERecommender
+from skvae.baselines import Popularity
 from skvae.metrics import RankingCurveDisplay, coverage_at_k, ndcg_at_k, recall_at_k
 from skvae.model_selection import hold_out_interactions, top_items
 
 
-class Popularity(BaseEstimator):
-    """Ranks by popularity, or (power -1) by the lack of it; counts its calls."""
-
-    def __init__(self, power=1.0):
-        self.power = power
+class LeastPopular(BaseEstimator):
+    """Rank the least popular items first, and count the calls."""
 
     def fit(self, X, y=None):
-        self.scores_ = (
-            np.asarray(X.sum(axis=0), dtype=float).ravel() + 1
-        ) ** self.power
+        self.scores_ = -np.asarray(X.sum(axis=0), dtype=float).ravel()
         self.n_calls_ = 0
         return self
 
@@ -38,7 +34,7 @@ def X():
 @pytest.mark.parametrize(
     ("name", "metric"), [("recall", recall_at_k), ("ndcg", ndcg_at_k)]
 )
-def test_a_point_is_the_metric_at_its_k(X, name, metric):
+def test_each_point_is_the_metric_at_its_k(X, name, metric):
     model = Popularity().fit(X)
     display = RankingCurveDisplay.from_estimator(model, X, metric=name, k=[1, 3, 7, 30])
     fold_in, held_out = hold_out_interactions(X, 0.2, random_state=0)
@@ -49,12 +45,12 @@ def test_a_point_is_the_metric_at_its_k(X, name, metric):
 
 
 def test_every_estimator_ranks_once(X):
-    model = Popularity().fit(X)
+    model = LeastPopular().fit(X)
     RankingCurveDisplay.from_estimator(model, X, k=np.arange(1, 21))
     assert model.n_calls_ == 1
 
 
-def test_later_interactions_are_the_truth(X):
+def test_later_interactions_are_the_ground_truth(X):
     fold_in, later = hold_out_interactions(X, 0.5, random_state=3)
     model = Popularity().fit(fold_in)
     display = RankingCurveDisplay.from_estimator(model, fold_in, later, k=[5])
@@ -62,24 +58,24 @@ def test_later_interactions_are_the_truth(X):
     assert_allclose(display.line_.get_ydata(), [ndcg_at_k(later, y_rank=items, k=5)])
 
 
-def test_several_estimators_differ_in_look_and_name(X):
-    models = {"much": Popularity().fit(X), "little": Popularity(-1.0).fit(X)}
+def test_curves_of_several_estimators_differ_in_style_and_name(X):
+    models = {"most": Popularity().fit(X), "least": LeastPopular().fit(X)}
     display = RankingCurveDisplay.from_estimator(models, X, k=[1, 5, 10])
-    much, little = display.lines_
-    assert (much.get_ydata() > little.get_ydata()).all()
-    assert much.get_color() != little.get_color()
-    assert much.get_linestyle() != little.get_linestyle()
-    assert much.get_marker() != little.get_marker()
+    most, least = display.lines_
+    assert (most.get_ydata() > least.get_ydata()).all()
+    assert most.get_color() != least.get_color()
+    assert most.get_linestyle() != least.get_linestyle()
+    assert most.get_marker() != least.get_marker()
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert texts == ["much", "little"]
+    assert texts == ["most", "least"]
     assert display.ax_.get_ylabel() == "NDCG@k"
     assert display.ax_.get_xlabel() == "k (items recommended)"
 
 
-def test_a_second_display_on_the_same_axes(X):
+def test_second_display_draws_on_the_same_axes(X):
     first = RankingCurveDisplay.from_estimator(Popularity().fit(X), X)
     second = RankingCurveDisplay.from_estimator(
-        Popularity(-1.0).fit(X), X, ax=first.ax_, name="niche", line_kw={"lw": 4}
+        LeastPopular().fit(X), X, ax=first.ax_, name="niche", line_kw={"lw": 4}
     )
     assert second.ax_ is first.ax_
     assert first.line_.get_color() != second.line_.get_color()
@@ -88,7 +84,7 @@ def test_a_second_display_on_the_same_axes(X):
     assert texts == ["Popularity", "niche"]
 
 
-def test_ks_are_as_far_as_there_are_items_and_rise(X):
+def test_k_is_sorted_and_at_most_the_number_of_items(X):
     model = Popularity().fit(X)
     display = RankingCurveDisplay.from_estimator(model, X)
     assert_array_equal(display.k, [1, 2, 5, 10, 20])
@@ -98,18 +94,18 @@ def test_ks_are_as_far_as_there_are_items_and_rise(X):
     assert display.ax_.get_xscale() == "linear"
 
 
-def test_predictions_give_the_same_as_the_estimator(X):
+def test_predictions_have_the_same_curve_as_the_estimator(X):
     model = Popularity().fit(X)
     fold_in, held_out = hold_out_interactions(X, 0.2, random_state=0)
     items = top_items(model, fold_in, 20)
     for metric in ("recall", "average_precision", "hit_rate"):
         ours = RankingCurveDisplay.from_estimator(model, X, metric=metric, k=[2, 20])
         theirs = RankingCurveDisplay.from_predictions(
-            held_out, y_rank=items, metric=metric, k=[2, 20], name="kept"
+            held_out, y_rank=items, metric=metric, k=[2, 20], name="given"
         )
         assert_allclose(theirs.scores, ours.scores["Popularity"])
-    assert theirs.ax_.get_legend().get_texts()[0].get_text() == "kept"
-    scores = np.tile(model.scores_, (80, 1))
+    assert theirs.ax_.get_legend().get_texts()[0].get_text() == "given"
+    scores = np.tile(model.item_counts_, (80, 1))
     scores[fold_in.toarray() > 0] = -np.inf
     by_score = RankingCurveDisplay.from_predictions(held_out, y_score=scores, k=[2, 20])
     by_rank = RankingCurveDisplay.from_predictions(held_out, y_rank=items, k=[2, 20])
@@ -117,7 +113,7 @@ def test_predictions_give_the_same_as_the_estimator(X):
     assert by_rank.ax_.get_legend() is None
 
 
-def test_coverage_of_all_users_together(X):
+def test_coverage_is_computed_over_all_users(X):
     items = np.random.default_rng(0).permuted(np.tile(np.arange(30), (80, 1)), axis=1)
     display = RankingCurveDisplay.from_predictions(
         X, y_rank=items[:3, :5].repeat(27, axis=0)[:80], metric="coverage"
@@ -127,7 +123,7 @@ def test_coverage_of_all_users_together(X):
     assert_allclose(display.line_.get_ydata(), expected)
 
 
-def test_what_is_refused(X):
+def test_invalid_arguments_are_refused(X):
     model = Popularity().fit(X)
     draw = RankingCurveDisplay.from_estimator
     with pytest.raises(NotFittedError):

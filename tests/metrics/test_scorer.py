@@ -29,9 +29,9 @@ ALL_METRICS = [*PER_USER_METRICS, "coverage"]
 
 
 def make_popularity(power=1.0):
-    """Make a recommender of the items that most users have, or fewest (power -1).
+    """Make a recommender that scores items by their popularity to some power.
 
-    Its class is made here so that it reaches worker processes by value.
+    The class is defined here so that worker processes receive it by value.
     """
 
     class Popularity(BaseEstimator):
@@ -56,10 +56,10 @@ def X():
     return csr_array((rng.random((80, 30)) < np.linspace(0.05, 0.7, 30)).astype(float))
 
 
-def test_the_protocol_worked_by_hand():
-    # Items 0 to 3 rank in this order for everybody. Of two items one is held out, and
-    # the other not ranked: so whichever it is, that of the first user is found at
-    # rank 1, that of the second at rank 3. The third has nothing to hold out.
+def test_scores_of_held_out_interactions_match_values_computed_by_hand():
+    # Items 0 to 3 rank in this order for all users. One of two items is held out, and
+    # the other is seen and not ranked. So whichever is held out, it has rank 1 for the
+    # first user and rank 3 for the second. Nothing is held out for the third.
     popularity = make_popularity()
     popularity.scores_ = np.array([4.0, 3, 2, 1])
     X = csr_array(np.array([[1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0]]))
@@ -77,7 +77,7 @@ def test_the_protocol_worked_by_hand():
     )
 
 
-def test_later_interactions_worked_by_hand():
+def test_scores_of_later_interactions_match_values_computed_by_hand():
     popularity = make_popularity()
     popularity.scores_ = np.array([4.0, 3, 2, 1])
     X = csr_array(np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]))
@@ -85,7 +85,7 @@ def test_later_interactions_worked_by_hand():
     scorer = make_ranking_scorer(
         ("recall@1", "recall@2", "recall_relevant@2", "coverage@1")
     )
-    # The lists are 1 2 3 (truth 2 3), 2 3 (truth 2) and 0 1 2 (no truth).
+    # The rankings are 1 2 3 (relevant: 2 3), 2 3 (relevant: 2) and 0 1 2 (none).
     assert scorer(popularity, X, y) == pytest.approx(
         {
             "recall@1": (0 + 1) / 2,
@@ -98,7 +98,7 @@ def test_later_interactions_worked_by_hand():
 
 @pytest.mark.parametrize("name", ALL_METRICS)
 @pytest.mark.parametrize("exclude_seen", [True, False])
-def test_a_scorer_is_hold_out_then_ranking_then_metric(X, name, exclude_seen):
+def test_scorer_equals_hold_out_then_ranking_then_metric(X, name, exclude_seen):
     popularity = make_popularity().fit(X)
     fold_in, held_out = hold_out_interactions(X, 0.3, random_state=4)
     items = top_items(popularity, fold_in, 7, exclude_seen=exclude_seen)
@@ -123,7 +123,7 @@ def test_a_scorer_is_hold_out_then_ranking_then_metric(X, name, exclude_seen):
     assert score == expected
 
 
-def test_one_pass_gives_what_many_give(X):
+def test_several_metrics_at_once_equal_single_metrics(X):
     popularity = make_popularity().fit(X)
     names = [f"{metric}@{k}" for metric in ALL_METRICS for k in (1, 5, 1000)]
     scores = make_ranking_scorer(names)(popularity, X)
@@ -132,7 +132,7 @@ def test_one_pass_gives_what_many_give(X):
     assert {type(score) for score in scores.values()} == {float}
 
 
-def test_chunks_change_nothing(X, monkeypatch):
+def test_chunk_size_does_not_change_the_scores(X, monkeypatch):
     popularity = make_popularity().fit(X)
     scorer = make_ranking_scorer([f"{metric}@5" for metric in ALL_METRICS])
     whole = scorer(popularity, X)
@@ -140,7 +140,7 @@ def test_chunks_change_nothing(X, monkeypatch):
     assert scorer(popularity, X) == whole
 
 
-def test_an_estimator_that_recommends_is_scored_by_what_it_recommends(X):
+def test_recommend_is_called_if_the_estimator_has_it(X):
     class Recommender:
         def recommend(
             self, X, n_items, *, exclude_seen, candidates=None, return_scores=False
@@ -154,7 +154,7 @@ def test_an_estimator_that_recommends_is_scored_by_what_it_recommends(X):
     assert scorer(Recommender(), X) == scorer(popularity, X)
 
 
-def test_labels_are_ignored(X):
+def test_one_dimensional_labels_are_ignored(X):
     popularity = make_popularity().fit(X)
     scorer = make_ranking_scorer()
     expected = scorer(popularity, X)
@@ -164,7 +164,7 @@ def test_labels_are_ignored(X):
 
 
 @pytest.mark.parametrize("kind", [csr_matrix, csr_array, csc_array])
-def test_sparse_truth_of_any_kind(X, kind):
+def test_sparse_ground_truth_of_any_format(X, kind):
     popularity = make_popularity().fit(X)
     fold_in, held_out = hold_out_interactions(X, random_state=0)
     scorer = make_ranking_scorer()
@@ -184,38 +184,38 @@ def test_sparse_truth_of_any_kind(X, kind):
     ],
     ids=["sparse", "array", "pandas", "polars"],
 )
-def test_an_estimator_is_shown_the_container_it_was_fitted_on(X, container):
-    shown = []
+def test_estimator_receives_the_container_that_the_scorer_received(X, container):
+    received = []
     popularity = make_popularity().fit(X)
     class_ = type(popularity)
 
-    class Watched(class_):
+    class Recording(class_):
         def decision_function(self, X):
-            shown.append(X)
+            received.append(X)
             return super().decision_function(X)
 
-    watched = Watched()
-    watched.scores_ = popularity.scores_
+    recording = Recording()
+    recording.scores_ = popularity.scores_
     given_X = container(X.toarray())
     scorer = make_ranking_scorer()
-    assert scorer(watched, given_X) == scorer(popularity, X)
-    assert all(type(chunk) is type(given_X) for chunk in shown)
+    assert scorer(recording, given_X) == scorer(popularity, X)
+    assert all(type(chunk) is type(given_X) for chunk in received)
     if hasattr(given_X, "columns"):
-        assert list(shown[0].columns) == list(given_X.columns)
+        assert list(received[0].columns) == list(given_X.columns)
     if hasattr(given_X, "index"):
-        assert list(shown[0].index) == list(given_X.index)
+        assert list(received[0].index) == list(given_X.index)
     _, later = hold_out_interactions(X, random_state=0)
     with pytest.raises(ValueError, match="in X as well"):
-        scorer(watched, given_X, later)
+        scorer(recording, given_X, later)
 
 
-def test_truth_that_is_seen_cannot_be_found(X):
+def test_ground_truth_that_repeats_seen_items_is_refused(X):
     popularity = make_popularity().fit(X)
     fold_in, held_out = hold_out_interactions(X, random_state=0)
     scorer = make_ranking_scorer()
     with pytest.raises(ValueError, match=f"{held_out.nnz} of {held_out.nnz} .*remove"):
         scorer(popularity, X, held_out)
-    # Both ways out that the message names.
+    # Both solutions that the message proposes.
     assert make_ranking_scorer(exclude_seen=False)(popularity, X, held_out) > 0
     y = X - X.multiply(fold_in != 0)
     assert scorer(popularity, fold_in, y) == scorer(popularity, fold_in, held_out)
@@ -232,13 +232,13 @@ def test_truth_that_is_seen_cannot_be_found(X):
         (csr_array((79, 30)), r"y has shape \(79, 30\)"),
     ],
 )
-def test_what_is_no_truth(X, y, message):
+def test_invalid_ground_truth_is_refused(X, y, message):
     with pytest.raises(ValueError, match=message):
         make_ranking_scorer()(make_popularity().fit(X), X, y)
 
 
 @pytest.mark.filterwarnings("error")
-def test_nothing_to_be_found_is_nan(X):
+def test_metrics_are_nan_without_relevant_items(X):
     popularity = make_popularity().fit(X)
     names = [f"{metric}@3" for metric in ALL_METRICS]
     scores = make_ranking_scorer(names)(popularity, csr_array(np.eye(30)))
@@ -252,13 +252,13 @@ def test_nothing_to_be_found_is_nan(X):
     ["ndcg", "ndcg@0", "ndcg@", "ndcg@-1", "map@5", "@5", "NDCG@5", "ndcg@5 ", ""]
     + [["ndcg@5", "auc@5"], ["ndcg@5", 5]],
 )
-def test_unknown_metrics(metrics):
+def test_unknown_metrics_are_refused(metrics):
     known = ", ".join(ALL_METRICS)
     with pytest.raises(ValueError, match=f"is not known; pass one of {known}"):
         make_ranking_scorer(metrics)
 
 
-def test_arguments_out_of_range():
+def test_arguments_out_of_range_are_refused():
     with pytest.raises(ValueError, match="metrics is empty"):
         make_ranking_scorer([])
     with pytest.raises(ValueError, match="held_out=1.5"):
@@ -269,7 +269,7 @@ def test_arguments_out_of_range():
 
 
 @pytest.mark.parametrize(
-    "again",
+    "copy_scorer",
     [
         copy.deepcopy,
         lambda scorer: pickle.loads(pickle.dumps(scorer)),
@@ -278,9 +278,9 @@ def test_arguments_out_of_range():
     ],
     ids=["deepcopy", "pickle", "clone", "repr"],
 )
-def test_a_scorer_survives(X, again):
+def test_copies_of_a_scorer_score_the_same(X, copy_scorer):
     scorer = make_ranking_scorer(("ndcg@5",), held_out=3, random_state=7)
-    copied = again(scorer)
+    copied = copy_scorer(scorer)
     assert repr(copied) == repr(scorer)
     popularity = make_popularity().fit(X)
     assert copied(popularity, X) == scorer(popularity, X)
@@ -387,10 +387,10 @@ class TestInScikitLearn:
             train_sizes=[0.3, 0.6, 1.0],
             cv=2,
         )
-        assert display.ax_.get_ylabel() == "Ndcg@10"  # by scikit-learn's own rule
+        assert display.ax_.get_ylabel() == "Ndcg@10"  # capitalised by scikit-learn
 
 
-def test_a_scorer_is_of_ndcg_at_100_with_a_fifth_held_out_unless_told(X):
+def test_default_scorer_is_ndcg_at_100_with_a_fifth_held_out(X):
     assert repr(make_ranking_scorer()) == (
         "make_ranking_scorer('ndcg@100', held_out=0.2, random_state=0, "
         "exclude_seen=True)"
@@ -402,7 +402,7 @@ def test_a_scorer_is_of_ndcg_at_100_with_a_fifth_held_out_unless_told(X):
     assert ranking_scores(popularity, fold_in, held_out) == expected
 
 
-def test_what_cannot_be_scored_is_named(X):
+def test_errors_name_the_invalid_argument(X):
     popularity = make_popularity().fit(X)
     with pytest.raises(ValueError, match=r"\by contains NaN"):
         make_ranking_scorer()(popularity, X, csr_array(np.full(X.shape, np.nan)))
@@ -414,7 +414,7 @@ def test_what_cannot_be_scored_is_named(X):
             score(popularity, [[1.0], [1.0, 2.0]], held_out)
 
 
-def test_recall_of_a_list_shorter_than_the_truth(X):
+def test_recall_of_a_list_shorter_than_the_relevant_items(X):
     popularity = make_popularity().fit(X)
     fold_in, held_out = hold_out_interactions(X, 0.8, random_state=0)
     items = top_items(popularity, fold_in, 2)
@@ -427,7 +427,7 @@ def test_recall_of_a_list_shorter_than_the_truth(X):
     assert scores["recall@2"] > scores["recall_relevant@2"]
 
 
-def test_ranking_scores_for_early_stopping(X):
+def test_ranking_scores_equal_those_of_the_scorer(X):
     popularity = make_popularity().fit(X)
     fold_in, held_out = hold_out_interactions(X, random_state=0)
     score = ranking_scores(popularity, fold_in, held_out, "ndcg@5")
@@ -441,11 +441,11 @@ def test_ranking_scores_for_early_stopping(X):
 
 
 @pytest.mark.parametrize("names", [3, None])
-def test_metrics_that_are_no_names_are_refused(names):
+def test_metrics_that_are_not_names_are_refused(names):
     with pytest.raises(ValueError, match="metrics="):
         make_ranking_scorer(names)
 
 
-def test_lengths_past_all_catalogues_are_refused():
+def test_k_with_too_many_digits_is_refused():
     with pytest.raises(ValueError, match="is not known"):
         make_ranking_scorer("ndcg@" + "9" * 5000)

@@ -41,23 +41,23 @@ def test_the_parts_are_disjoint_and_add_up(seed, density, test_size):
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_containers_give_the_same_split_and_stay_as_they_were(container):
+def test_all_containers_are_split_alike_and_not_modified(container):
     X = random_interactions()
     expected = hold_out_interactions(csr_array(X), random_state=1)
     given_X = container(X)
     parts = hold_out_interactions(given_X, random_state=1)
-    for part, wanted in zip(parts, expected, strict=True):
-        kind = csr_matrix if container is csr_matrix else csr_array
-        assert type(part) is kind
+    for part, expected_part in zip(parts, expected, strict=True):
+        expected_type = csr_matrix if container is csr_matrix else csr_array
+        assert type(part) is expected_type
         assert part.shape == X.shape
         assert part.dtype == X.dtype
         assert part.has_canonical_format
-        np.testing.assert_array_equal(part.toarray(), wanted.toarray())
+        np.testing.assert_array_equal(part.toarray(), expected_part.toarray())
     dense = given_X.toarray() if hasattr(given_X, "toarray") else np.asarray(given_X)
     np.testing.assert_array_equal(dense, X)
 
 
-def test_other_sparse_formats_come_back_as_csr():
+def test_other_sparse_formats_are_returned_as_csr():
     X = random_interactions()
     fold_in, held_out = hold_out_interactions(csc_array(X), random_state=0)
     assert type(fold_in) is type(held_out) is csr_array
@@ -84,13 +84,13 @@ def test_number_held_out(test_size, n, n_held_out):
     assert n_entries(held_out).tolist() == [n_held_out] * 4
 
 
-def test_every_interaction_is_as_likely_to_be_held_out():
+def test_all_interactions_are_equally_likely_to_be_held_out():
     X = csr_array(np.ones((4000, 5)))
     _, held_out = hold_out_interactions(X, 2, random_state=0)
     np.testing.assert_allclose(held_out.mean(axis=0), 0.4, atol=0.03)
 
 
-def test_same_seed_same_split():
+def test_same_seed_makes_the_same_split():
     X = csr_array(random_interactions())
     one, same, other = (
         hold_out_interactions(X, random_state=seed)[1].toarray() for seed in (3, 3, 4)
@@ -99,7 +99,7 @@ def test_same_seed_same_split():
     assert (one != other).any()
 
 
-def test_explicit_zeros_are_no_interactions_and_duplicates_are_one():
+def test_stored_zeros_are_ignored_and_duplicates_are_summed():
     X = csr_array(
         (
             np.array([1.0, 0.0, 2.0, 3.0, 4.0]),
@@ -116,7 +116,7 @@ def test_explicit_zeros_are_no_interactions_and_duplicates_are_one():
     np.testing.assert_array_equal(X.indices, before.indices)
 
 
-def test_read_only_interactions_are_taken():
+def test_read_only_interactions_are_accepted():
     X = csr_array(random_interactions())
     for array in (X.data, X.indices, X.indptr):
         array.flags.writeable = False
@@ -124,14 +124,14 @@ def test_read_only_interactions_are_taken():
     np.testing.assert_array_equal((fold_in + held_out).toarray(), X.toarray())
 
 
-def test_no_users_and_no_interactions():
+def test_matrices_without_users_or_interactions():
     for X in (csr_array((0, 4)), csr_array((3, 4))):
         for part in hold_out_interactions(X, random_state=0):
             assert part.shape == X.shape
             assert part.nnz == 0
 
 
-TIMES = np.array([[30, 10, 0, 40], [5, 7, 6, 0]])  # 0 is a time where X has an entry
+TIMES = np.array([[30, 10, 0, 40], [5, 7, 6, 0]])  # 0 is a timestamp if X has an entry
 X_TIMED = np.array([[1, 2, 3, 4], [5, 6, 7, 0]])
 LATEST_TWO = np.array([[1, 0, 0, 4], [0, 6, 7, 0]])
 
@@ -142,7 +142,7 @@ def timestamps_csr():
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_latest_by_a_csr_of_timestamps(container):
+def test_latest_interactions_by_a_csr_of_timestamps(container):
     by = timestamps_csr()
     assert (by.data == 0).any()
     fold_in, held_out = hold_out_interactions(container(X_TIMED), 2, by=by)
@@ -151,14 +151,14 @@ def test_latest_by_a_csr_of_timestamps(container):
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float64", "datetime64[s]"])
-def test_latest_by_timestamps_aligned_with_the_data(dtype):
+def test_latest_interactions_by_an_array_of_timestamps(dtype):
     by = TIMES[X_TIMED > 0].astype(dtype)
     _, held_out = hold_out_interactions(csr_array(X_TIMED), 2, by=by)
     np.testing.assert_array_equal(held_out.toarray(), LATEST_TWO)
 
 
-def test_timestamps_follow_entries_out_of_order_and_duplicated():
-    # Item 2 twice, at times 1 and 9: it counts as the latest of all.
+def test_timestamps_of_unsorted_and_duplicate_entries():
+    # Item 2 is stored twice, at times 9 and 1, and 9 is the latest time of all.
     X = csr_array(
         (np.array([1, 1, 1, 1]), np.array([2, 0, 2, 1]), np.array([0, 4])),
         shape=(1, 3),
@@ -170,7 +170,7 @@ def test_timestamps_follow_entries_out_of_order_and_duplicated():
     np.testing.assert_array_equal(held_out.toarray(), [[0, 0, 2]])
 
 
-def test_tied_timestamps_are_decided_at_random():
+def test_ties_of_timestamps_are_broken_at_random():
     X = csr_array(np.ones((2000, 4)))
     by = np.tile([1, 2, 2, 0], 2000)
     _, held_out = hold_out_interactions(X, 1, random_state=0, by=by)
@@ -180,7 +180,7 @@ def test_tied_timestamps_are_decided_at_random():
 
 
 @pytest.mark.parametrize("test_size", [0, 0.0, 1.0, -1, 1.5, True, "half", None])
-def test_test_size_out_of_range(test_size):
+def test_test_size_out_of_range_is_refused(test_size):
     with pytest.raises(ValueError, match="test_size=.* float in"):
         hold_out_interactions(np.ones((2, 3)), test_size)
 
@@ -199,17 +199,17 @@ def test_test_size_out_of_range(test_size):
         (csr_array(X_TIMED), csr_array((2, 4)), "for 7 interactions"),
     ],
 )
-def test_timestamps_that_do_not_fit(X, by, message):
+def test_invalid_timestamps_are_refused(X, by, message):
     with pytest.raises(ValueError, match=message):
         hold_out_interactions(X, by=by)
 
 
-def test_interactions_have_to_be_finite():
+def test_interactions_must_be_finite():
     with pytest.raises(ValueError, match="NaN"):
         hold_out_interactions(np.array([[1.0, np.nan]]))
 
 
-def test_more_than_an_int32_can_be_asked_for():
+def test_test_size_may_be_larger_than_an_int32():
     X = csr_array(np.ones((3, 4)))
     fold_in, held_out = hold_out_interactions(X, 2**40, random_state=0)
     assert fold_in.sum(axis=1).tolist() == [1, 1, 1]
@@ -217,7 +217,7 @@ def test_more_than_an_int32_can_be_asked_for():
 
 
 @pytest.mark.parametrize("dtype", [">f8", ">i4", "float16"])
-def test_dtypes_that_scipy_lacks_are_taken(dtype):
+def test_dtypes_that_scipy_does_not_support_are_accepted(dtype):
     X = np.array([[1, 2, 3, 0]], dtype=dtype)
     fold_in, held_out = hold_out_interactions(X, 1, random_state=0)
     assert (fold_in + held_out).toarray().tolist() == [[1, 2, 3, 0]]

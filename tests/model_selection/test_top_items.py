@@ -12,7 +12,7 @@ from skvae.model_selection import _top_items, top_items
 
 
 class FixedScores(BaseEstimator):
-    """Scores users by the item they have, from a table of item by item."""
+    """Score items by adding up the rows of a table for the items of a user."""
 
     def __init__(self, table):
         self.table = table
@@ -46,7 +46,7 @@ def reference(scores, X, n_items, exclude_seen=True, candidates=None):
 )
 @pytest.mark.parametrize("exclude_seen", [True, False])
 @pytest.mark.parametrize("candidates", [None, [7, 2, 9, 4, 2]])
-def test_top_items_are_the_best_allowed(container, exclude_seen, candidates):
+def test_top_items_are_the_best_allowed_items(container, exclude_seen, candidates):
     estimator = FixedScores(TABLE)
     items, scores = top_items(
         estimator,
@@ -62,14 +62,14 @@ def test_top_items_are_the_best_allowed(container, exclude_seen, candidates):
     np.testing.assert_allclose(scores, expected)
 
 
-def test_pandas_rows_go_by_position(monkeypatch):
+def test_pandas_rows_are_selected_by_position(monkeypatch):
     monkeypatch.setattr(_top_items, "CHUNK_BYTES", 8 * 12 * 16)
     frame = pd.DataFrame(X, index=np.arange(70)[::-1] / 2)
     items = top_items(FixedScores(TABLE), frame, 3)
     np.testing.assert_array_equal(items, reference(X @ TABLE, X, 3)[0])
 
 
-def test_polars_rows():
+def test_polars_dataframes_are_accepted():
     class Scores:
         def decision_function(self, X):
             assert isinstance(X, pl.DataFrame)
@@ -82,7 +82,7 @@ def test_polars_rows():
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 8 * 12 * 5, 8 * 12 * 40])
-def test_chunks_change_nothing(monkeypatch, chunk_bytes):
+def test_chunk_size_does_not_change_the_ranking(monkeypatch, chunk_bytes):
     whole = top_items(FixedScores(TABLE), csr_array(X), 5, return_scores=True)
     monkeypatch.setattr(_top_items, "CHUNK_BYTES", chunk_bytes)
     chunks = list(_top_items.iter_top_items(FixedScores(TABLE), csr_array(X), 5))
@@ -93,7 +93,7 @@ def test_chunks_change_nothing(monkeypatch, chunk_bytes):
     np.testing.assert_allclose(parts[1], whole[1])
 
 
-def test_chunks_are_of_sixteens_within_the_budget():
+def test_chunks_are_multiples_of_16_rows_within_the_limit():
     sizes = {s.stop - s.start for s in _top_items.row_chunks(10**5, 8 * 3696)}
     largest = max(sizes)
     assert largest % 16 == 0
@@ -111,7 +111,7 @@ def test_chunks_are_of_sixteens_within_the_budget():
         (bool, np.float64),
     ],
 )
-def test_scores_of_any_dtype(dtype, expected):
+def test_scores_of_any_dtype_are_accepted(dtype, expected):
     class Scores:
         def decision_function(self, X):
             return np.tile(np.array([0, 1, 0, 1]), (len(X), 1)).astype(dtype)
@@ -123,7 +123,7 @@ def test_scores_of_any_dtype(dtype, expected):
 
 @pytest.mark.parametrize("view", [lambda s: s[:, ::-1], np.asfortranarray, np.asarray])
 @pytest.mark.filterwarnings("error")
-def test_the_scores_of_an_estimator_are_not_written(view):
+def test_scores_of_the_estimator_are_not_modified(view):
     scores = np.ascontiguousarray(X @ TABLE)
     if view is np.asarray:
         scores.flags.writeable = False
@@ -138,7 +138,7 @@ def test_the_scores_of_an_estimator_are_not_written(view):
     np.testing.assert_array_equal(scores, before)
 
 
-def test_explicit_zeros_are_not_seen():
+def test_stored_zeros_are_not_seen_items():
     seen = csr_array((np.array([0.0, 1.0]), np.array([0, 1]), np.array([0, 2])), (1, 3))
 
     class Scores:
@@ -155,7 +155,7 @@ def test_pipelines_rank_the_items_of_their_input():
     )
 
 
-def test_a_pipeline_that_drops_items_cannot_be_ranked():
+def test_a_pipeline_that_drops_items_is_refused():
     select = SelectKBest(lambda X, y: X.sum(axis=0), k=5)
     pipeline = make_pipeline(select, FixedScores(np.eye(5))).fit(X, X[:, 0])
     with pytest.raises(ValueError, match=r"shape \(70, 5\) for X of shape \(70, 12\)"):
@@ -180,7 +180,7 @@ class Recommender:
         return (items, -items.astype(float)) if return_scores else items
 
 
-def test_an_estimator_that_recommends_does_it_itself():
+def test_recommend_is_called_if_the_estimator_has_it():
     recommender = Recommender()
     items, scores = top_items(
         recommender, X, 3, exclude_seen=False, candidates=[1, 2], return_scores=True
@@ -190,7 +190,7 @@ def test_an_estimator_that_recommends_does_it_itself():
     assert scores[0].tolist() == [0, -1, -2]
 
 
-def test_recommendations_come_in_chunks(monkeypatch):
+def test_recommend_is_called_in_chunks(monkeypatch):
     monkeypatch.setattr(_top_items, "CHUNK_BYTES", 16 * 3 * 32)
     recommender = Recommender()
     chunks = list(_top_items.iter_top_items(recommender, csr_array(X), 3))
@@ -212,7 +212,7 @@ def test_a_recommend_with_other_keywords_is_not_called():
     )
 
 
-def test_no_users():
+def test_matrix_without_users():
     items, scores = top_items(
         FixedScores(TABLE), np.empty((0, 12)), 3, return_scores=True
     )
@@ -229,42 +229,42 @@ def test_no_users():
         ({"n_items": 2.0}, "n_items=2.0: pass an integer"),
         ({"n_items": True}, "n_items=True: pass an integer"),
         ({"n_items": 1, "candidates": [12]}, "12 to 12 but there are 12 items"),
-        ({"n_items": 1, "candidates": [-1, 3]}, "reach from -1 to 3"),
+        ({"n_items": 1, "candidates": [-1, 3]}, "range from -1 to 3"),
         ({"n_items": 1, "candidates": [0.5]}, "dtype float64"),
         ({"n_items": 1, "candidates": np.ones(12, bool)}, "flatnonzero"),
         ({"n_items": 1, "candidates": [[1]]}, "shape .1, 1."),
         ({"n_items": 1, "candidates": []}, "shape .0,."),
     ],
 )
-def test_what_cannot_be_ranked(keywords, message):
+def test_invalid_arguments_are_refused(keywords, message):
     with pytest.raises(ValueError, match=message):
         top_items(FixedScores(TABLE), X, **keywords)
 
 
-def test_nan_scores():
+def test_nan_scores_are_refused():
     with pytest.raises(ValueError, match="NaN"):
         top_items(FixedScores(np.full((12, 12), np.nan)), X, 3)
 
 
-def test_an_estimator_without_scores():
+def test_an_estimator_without_decision_function_is_refused():
     with pytest.raises(TypeError, match="MaxAbsScaler cannot rank items"):
         top_items(MaxAbsScaler(), X, 3)
 
 
 @pytest.mark.parametrize("X", [np.ones(3), np.ones((2, 3, 1)), 3, np.ndarray])
-def test_rows_of_other_than_two_dimensions_are_refused(X):
+def test_X_without_two_dimensions_is_refused(X):
     scores = FixedScores(np.eye(3)).fit(np.eye(3))
     with pytest.raises((TypeError, ValueError), match="^X (has shape|is a)"):
         top_items(scores, X, 1)
 
 
-def test_a_class_cannot_rank():
+def test_a_class_instead_of_an_instance_is_refused():
     with pytest.raises(TypeError, match="class FixedScores .* fitted instance"):
         top_items(FixedScores, np.eye(3), 1)
 
 
 @pytest.mark.parametrize("candidates", [[[0], [1, 2]], {0, 1}])
-def test_candidates_that_are_no_array_are_named(candidates):
+def test_errors_name_candidates_that_are_not_an_array(candidates):
     scores = FixedScores(np.eye(3)).fit(np.eye(3))
     with pytest.raises(ValueError, match="^candidates (has|is a)"):
         top_items(scores, np.eye(3), 1, candidates=candidates)

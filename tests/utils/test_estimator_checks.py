@@ -1,4 +1,4 @@
-"""The checks pass a recommender of a few lines and find each of its faults."""
+"""Tests that the checks accept a small recommender and detect each of its faults."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from skvae.utils.estimator_checks import (
 
 
 class CoOccurrence(BaseEstimator):
-    """Items that users of the same items have; in whole numbers, so exact."""
+    """Score items by how often they occur together, in integers and so exactly."""
 
     def fit(self, X, y=None):
         X = sp.csr_array(X).toarray().astype(np.float64)
@@ -52,23 +52,23 @@ class CoOccurrence(BaseEstimator):
 
 
 class _Scores:
-    """The scores of an estimator, for `top_items` not to ask what it recommends."""
+    """Only the scores of an estimator, so that `top_items` cannot call `recommend`."""
 
     def __init__(self, estimator):
         self.decision_function = estimator.decision_function
 
 
-class RanksTheSeen(CoOccurrence):
+class RanksSeenItems(CoOccurrence):
     def recommend(self, X, n_items=10, **options):
         return super().recommend(X, n_items, **{**options, "exclude_seen": False})
 
 
-class GivesLessThanAsked(CoOccurrence):
+class ReturnsFewerItemsThanRequested(CoOccurrence):
     def recommend(self, X, n_items=10, **options):
         return super().recommend(X, min(max(n_items, 1), X.shape[1] - 1), **options)
 
 
-class DoesNotSayWhatWasAsked(CoOccurrence):
+class RaisesWithoutStatingNItems(CoOccurrence):
     def recommend(self, X, n_items=10, **options):
         try:
             return super().recommend(X, n_items, **options)
@@ -81,12 +81,12 @@ class IgnoresCandidates(CoOccurrence):
         return super().recommend(X, n_items, **{**options, "candidates": None})
 
 
-class PredictsTheLast(CoOccurrence):
+class PredictsTheSecondItem(CoOccurrence):
     def predict(self, X):
         return self.recommend(X, n_items=2)[:, 1]
 
 
-class Remembers(CoOccurrence):
+class AddsToThePreviousFit(CoOccurrence):
     def fit(self, X, y=None):
         before = getattr(self, "weights_", 0)
         super().fit(X)
@@ -94,26 +94,26 @@ class Remembers(CoOccurrence):
         return self
 
 
-class KnowsNobodyWithoutHistory(CoOccurrence):
+class ScoresNaNWithoutHistory(CoOccurrence):
     def decision_function(self, X):
         scores = super().decision_function(X)
         scores[np.asarray(sp.csr_array(X).sum(axis=1)) == 0] = np.nan
         return scores
 
 
-class DependsOnCompany(CoOccurrence):
+class DependsOnOtherRows(CoOccurrence):
     def decision_function(self, X):
         scores = super().decision_function(X)
         return scores - scores.mean()
 
 
-class DependsOnOrder(CoOccurrence):
+class DependsOnTheOrderOfRows(CoOccurrence):
     def decision_function(self, X):
         scores = super().decision_function(X)
         return scores + np.arange(len(scores))[:, None]
 
 
-class TakesAnyTruth(CoOccurrence):
+class AcceptsAnyGroundTruth(CoOccurrence):
     def score(self, X, y=None):
         try:
             return super().score(X, y)
@@ -121,7 +121,7 @@ class TakesAnyTruth(CoOccurrence):
             return 0.0
 
 
-class ScoresInNumpy(CoOccurrence):
+class ReturnsANumpyScore(CoOccurrence):
     def score(self, X, y=None):
         return np.float32(super().score(X, y))
 
@@ -131,19 +131,19 @@ class RanksByPopularity(CoOccurrence):
         return np.tile(np.diag(self.weights_), (X.shape[0], 1))
 
 
-class SumsTheCallersDuplicates(CoOccurrence):
+class ModifiesX(CoOccurrence):
     def recommend(self, X, n_items=10, **options):
         if sp.issparse(X):
             X.sum_duplicates()
         return super().recommend(X, n_items, **options)
 
 
-class LosesScoresInAPickle(CoOccurrence):
+class ChangesWhenPickled(CoOccurrence):
     def __getstate__(self):
         return {"weights_": -self.weights_}
 
 
-class TellsFormatsApart(CoOccurrence):
+class DependsOnTheSparseFormat(CoOccurrence):
     def fit(self, X, y=None):
         super().fit(X)
         self.weights_ *= 1 + (getattr(X, "format", None) == "csc")
@@ -151,40 +151,40 @@ class TellsFormatsApart(CoOccurrence):
 
 
 FAULTS = {
-    RanksTheSeen: "recommend_excludes_seen",
-    GivesLessThanAsked: "more_items_than_exist_raise",
-    DoesNotSayWhatWasAsked: "more_items_than_exist_raise",
+    RanksSeenItems: "recommend_excludes_seen",
+    ReturnsFewerItemsThanRequested: "more_items_than_exist_raise",
+    RaisesWithoutStatingNItems: "more_items_than_exist_raise",
     IgnoresCandidates: "candidates_restrict_the_ranking",
-    PredictsTheLast: "recommend_ranks_the_decision_function",
-    Remembers: "second_fit_starts_afresh",
-    KnowsNobodyWithoutHistory: "user_without_history",
-    DependsOnCompany: "users_in_batches_of_any_size",
-    DependsOnOrder: "order_of_users",
-    TakesAnyTruth: "score_takes_the_truth",
-    ScoresInNumpy: "score_takes_the_truth",
+    PredictsTheSecondItem: "recommend_ranks_the_decision_function",
+    AddsToThePreviousFit: "second_fit_starts_afresh",
+    ScoresNaNWithoutHistory: "user_without_history",
+    DependsOnOtherRows: "users_in_batches_of_any_size",
+    DependsOnTheOrderOfRows: "order_of_users",
+    AcceptsAnyGroundTruth: "score_takes_the_truth",
+    ReturnsANumpyScore: "score_takes_the_truth",
     RanksByPopularity: "held_out_item_comes_first",
-    SumsTheCallersDuplicates: "stored_zeros_and_duplicates",
-    LosesScoresInAPickle: "pickle",
-    TellsFormatsApart: "input_formats_agree",
+    ModifiesX: "stored_zeros_and_duplicates",
+    ChangesWhenPickled: "pickle",
+    DependsOnTheSparseFormat: "input_formats_agree",
 }
 
 
 def test_expected_failures_are_marked():
-    reasons = {"check_pickle": "it has a reason"}
+    reasons = {"check_pickle": "the reason"}
     mark = parametrize_with_recommender_checks(
         [CoOccurrence()], expected_failed_checks=lambda estimator: reasons
     )
     marked = {case.id: case.marks for case in mark.args[1] if case.marks}
     assert list(marked) == ["CoOccurrence-check_pickle"]
-    assert marked["CoOccurrence-check_pickle"][0].kwargs["reason"] == "it has a reason"
+    assert marked["CoOccurrence-check_pickle"][0].kwargs["reason"] == "the reason"
 
 
-def test_a_recommender_of_a_few_lines_keeps_the_contract():
+def test_a_correct_recommender_passes_all_checks():
     check_recommender(CoOccurrence())
 
 
 @pytest.mark.parametrize("faulty", FAULTS, ids=lambda class_: class_.__name__)
-def test_a_fault_is_found_by_its_check(faulty):
+def test_each_fault_is_detected_by_its_check(faulty):
     check = getattr(estimator_checks, f"check_{FAULTS[faulty]}")
     with pytest.raises(AssertionError):
         check(faulty.__name__, faulty())

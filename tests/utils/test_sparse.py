@@ -1,4 +1,4 @@
-"""The one way in for interactions: sums of duplicates, and dtypes."""
+"""Tests of the conversion of interactions: sums of duplicates, and dtypes."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ INTEGERS = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)]
 
 
 def stored_twice(value, dtype, kind=csr_array):
-    """Store the value twice in column 2 of a row, out of order, and 1 in column 0."""
+    """Make a row that stores the value twice in column 2, and then 1 in column 0."""
     data = np.array([value, value, 1], dtype=dtype)
     return kind((data, np.array([2, 2, 0]), np.array([0, 3])), shape=(1, 4))
 
 
 @pytest.mark.parametrize("kind", [csr_array, csr_matrix])
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
-def test_sums_of_small_integers_do_not_wrap(dtype, kind):
+def test_sums_of_small_integers_do_not_overflow(dtype, kind):
     largest = int(np.iinfo(dtype).max) if dtype.itemsize < 8 else 2**61
     X = stored_twice(largest, dtype, kind)
     before = X.data.copy()
@@ -41,23 +41,23 @@ def test_integers_without_duplicates_keep_their_dtype(dtype):
 
 
 @pytest.mark.parametrize("value", [-(2**63), 2**62, 2**63 - 1])
-def test_sums_past_64_bits_are_refused(value):
-    with pytest.raises(ValueError, match="add up to more than int64 holds; scale them"):
+def test_sums_that_overflow_64_bits_are_refused(value):
+    with pytest.raises(ValueError, match="more than int64 can hold; scale them"):
         check_interactions(stored_twice(value, np.int64))
 
 
-def test_sums_past_all_floats_are_refused():
+def test_infinite_sums_are_refused():
     with pytest.raises(ValueError, match="y.*add up to infinity in float32"):
         check_interactions(stored_twice(3e38, np.float32), "y")
 
 
-def test_truth_says_twice_what_it_stores():
+def test_duplicates_of_true_remain_true():
     truth, ranks = stored_twice(1, bool), [[0, 2]]
     np.testing.assert_array_equal(check_interactions(truth).data, [True, True])
     assert ndcg_at_k(truth, y_rank=ranks, k=2) == 1
 
 
-def test_metrics_and_splits_see_the_whole_sum_of_bytes():
+def test_metrics_and_splits_use_the_full_sum_of_uint8():
     X = stored_twice(200, np.uint8)
     expected = csr_array(np.array([[1.0, 0, 400, 0]]))
     options = {"y_rank": [[0, 2]], "k": 2, "gains": "linear"}
@@ -67,6 +67,6 @@ def test_metrics_and_splits_see_the_whole_sum_of_bytes():
     assert (fold_in + held_out).toarray().tolist() == [[1, 0, 400, 0]]
 
 
-def test_sums_to_zero_are_no_entries():
+def test_sums_of_zero_are_not_stored():
     X = csr_array((np.array([5, -5], np.int8), np.array([1, 1]), [0, 2]), (1, 3))
     assert check_interactions(X).nnz == 0

@@ -39,7 +39,7 @@ def test_ties_go_to_the_lowest_index(device, dtype, seed, n_levels, n_items):
 
 @pytest.mark.parametrize("n_items", [31, 32, 33, 47, 320, 1001])
 @pytest.mark.parametrize("k", [1, 2, 10])
-def test_any_width_and_depth_of_groups(device, n_items, k):
+def test_any_number_of_items_and_any_k(device, n_items, k):
     scores = np.random.default_rng(n_items).integers(0, 60, (40, n_items)) / 7
     items, best = top_k(torch.tensor(scores, device=device), k)
     expected_items, expected = reference(scores, k)
@@ -47,7 +47,7 @@ def test_any_width_and_depth_of_groups(device, n_items, k):
     np.testing.assert_array_equal(best.cpu(), expected)
 
 
-def test_without_ties_it_is_torch_topk(device):
+def test_without_ties_it_equals_torch_topk(device):
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(50, 700, generator=generator).to(device)
     values, items = torch.topk(scores, 20)
@@ -56,7 +56,7 @@ def test_without_ties_it_is_torch_topk(device):
     torch.testing.assert_close(ours[1], values, rtol=0, atol=0)
 
 
-def test_scores_are_only_written_at_what_is_seen():
+def test_scores_are_only_overwritten_at_seen_items():
     scores = torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     before = scores.clone()
     top_k(scores, 2)
@@ -74,19 +74,19 @@ def test_candidates_in_any_order_and_repeated():
     assert best.tolist() == [[2, 2, 1]]
 
 
-def test_what_is_seen_is_no_candidate():
+def test_seen_candidates_are_not_ranked():
     scores = torch.tensor([[5.0, 1.0, 2.0, 2.0, 9.0]])
     seen = (torch.tensor([0]), torch.tensor([2]))
     items, _ = top_k(scores, 2, seen=seen, candidates=torch.tensor([2, 1]))
     assert items.tolist() == [[1, -1]]
 
 
-def test_no_rows():
+def test_scores_without_rows():
     items, best = top_k(torch.empty(0, 4), 2)
     assert items.shape == best.shape == (0, 2)
 
 
-def test_nan_is_no_score_unless_it_is_seen():
+def test_nan_is_refused_unless_it_is_not_ranked():
     scores = torch.tensor([[1.0, torch.nan, 2.0]])
     with pytest.raises(ValueError, match="NaN"):
         top_k(scores, 1)
@@ -96,6 +96,6 @@ def test_nan_is_no_score_unless_it_is_seen():
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_more_than_there_is(k):
+def test_k_out_of_range_is_refused(k):
     with pytest.raises(ValueError, match=f"k={k} but there are 3 items"):
         top_k(torch.zeros(1, 3), k)
