@@ -8,6 +8,7 @@ from skorch.callbacks import Callback, LRScheduler
 from torch.distributions import Multinomial, Normal, kl_divergence
 
 from skvae import MultVAERecommender
+from skvae.baselines import Popularity
 from skvae.datasets import make_interactions
 from skvae.metrics import make_ranking_scorer
 from skvae.model_selection import hold_out_interactions
@@ -55,13 +56,10 @@ def test_ranks_better_than_popularity_for_new_users():
         16, batch_size=50, max_iter=40, learning_rate_init=0.01, random_state=0
     ).fit(train)
 
-    class Popularity:
-        def decision_function(self, X):
-            return np.tile(np.asarray(train.sum(axis=0)).ravel(), (X.shape[0], 1))
-
+    popularity = Popularity().fit(train)
     scorer = make_ranking_scorer("ndcg@20")
     assert scorer(model, fold_in, held_out) > 1.1 * scorer(
-        Popularity(), fold_in, held_out
+        popularity, fold_in, held_out
     )
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABCMeta, abstractmethod
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, check_non_negative
@@ -143,7 +143,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         """
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
-        return make_ranking_scorer("ndcg@100")(self._checked_recommender(), X, y)
+        scorer = make_ranking_scorer("ndcg@100")
+        return cast(float, scorer(self._checked_recommender(), X, y))
 
     def _checked_recommender(self):
         """Object with which metrics rank the items for a checked X."""
