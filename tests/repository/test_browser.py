@@ -1,4 +1,4 @@
-"""The built site in a browser: nothing too wide, broken, or asked of other hosts."""
+"""The built site in a browser: no wide pages, errors or requests to other hosts."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def browser_or_skip():
 
 
 @pytest.mark.slow
-def test_no_page_has_a_fault_on_a_desktop_or_a_phone(site):
+def test_pages_have_no_faults_on_a_desktop_or_a_phone(site):
     browser_or_skip()
     assert len(look.page_names(site)) > 40
     faults = list(look.faults(site))
@@ -47,7 +47,7 @@ def test_faults_are_found(tmp_path):
             ("picture", "404"),
             ("picture", "broken picture"),
             ("script", "gone is not defined"),
-            ("host", "asks for http://127.0.0.2:9"),
+            ("host", "request to http://127.0.0.2:9"),
         ]:
             start = f"{name}.html, {device}"
             assert any(f.startswith(start) and fault in f for f in faults), (

@@ -1,4 +1,4 @@
-"""The Python that the pages show runs, and prints what they say that it prints."""
+"""Python blocks of the pages run, and print the outputs that the pages show."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ import torch
 from docs.tools import code_blocks
 from docs.tools.code_blocks import DOCS, blocks, pages, run_page, same_output
 
-# What is not run with its page, by its mark: every such block is counted here.
+# Number of blocks that are not run with their page, by mark.
 NOT_RUN = {
     "coming_from.md": {"environment": 4},
     "guide/scale.md": {"GPU": 1},
@@ -27,7 +27,7 @@ def shows_python(page):
 @pytest.mark.parametrize(
     "page", [page for page in pages() if shows_python(page)], ids=page_name
 )
-def test_blocks_run_and_print_what_is_shown(page, tmp_path, monkeypatch):
+def test_blocks_run_and_print_the_output_of_the_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     n_run, n_threads = 0, torch.get_num_threads()
     try:
@@ -36,7 +36,7 @@ def test_blocks_run_and_print_what_is_shown(page, tmp_path, monkeypatch):
             assert same_output(shown, printed), f"line {block.line}: {printed}"
             n_run += 1
     finally:
-        torch.set_num_threads(n_threads)  # which pages show how to set
+        torch.set_num_threads(n_threads)  # a page sets another number
     assert n_run
 
 
@@ -48,7 +48,7 @@ def test_blocks_that_are_not_run_are_counted(page):
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_name)
-def test_no_python_hides_from_the_tests(page):
+def test_all_python_in_pages_is_in_tested_blocks(page):
     text = page.read_text(encoding="utf-8")
     shown = re.findall(r"python$|^\s*>>> ", text, flags=re.MULTILINE)
     fences = [
@@ -65,7 +65,7 @@ def test_outputs_are_compared_number_by_number():
     assert not same_output("", "0.50")
 
 
-def test_outputs_are_written_where_they_stand(tmp_path):
+def test_write_outputs_updates_the_output_block(tmp_path):
     page = tmp_path / "page.md"
     before = "# A\n\n```python\nprint(1 + 1)\n```\n\n```output\n?\n```\n\nEnd.\n"
     page.write_text(before, encoding="utf-8")
