@@ -6,14 +6,18 @@ RUN := $(VENV)/bin/python
 DATA ?=
 DEMO_ARGS ?=
 MUTANTS ?=
+# Tests whose results depend on the arithmetic of the processor.
+NUMERICAL := tests/test_*.py tests/baselines tests/collaborative tests/guarantees \
+	tests/metrics tests/model_selection tests/nn tests/saving tests/training tests/utils
 
-.PHONY: demo test test-all test-oldest coverage mutation audit lint docs
+.PHONY: demo test test-all test-oldest test-processors test-sdist coverage mutation audit \
+	lint docs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV). The first time takes minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,benchmarks]"
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,lint,benchmarks]"
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed
@@ -29,7 +33,7 @@ $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
 
 ## Recommendations end to end: generated data, or DATA=path/to/ratings.csv (or .gz, .zip)
 demo: $(VENV)/.installed
-	$(RUN) benchmarks/demo.py $(if $(DATA),--data "$(DATA)") $(DEMO_ARGS)
+	$(RUN) -m benchmarks.demo $(if $(DATA),--data "$(DATA)") $(DEMO_ARGS)
 
 ## The test suite, under ten minutes on two cores
 test: $(VENV)/.installed
@@ -43,6 +47,30 @@ test-all: $(VENV)/.installed
 test-oldest: $(OLDEST)/.installed
 	SCIPY_ARRAY_API=1 $(OLDEST)/bin/python -m pytest -m "not slow"
 
+## The numerical tests with the arithmetic of other processors, as far as settings go
+test-processors: $(VENV)/.installed
+	$(call numerical,ATEN_CPU_CAPABILITY=default)
+	$(call numerical,ATEN_CPU_CAPABILITY=avx2)
+	$(call numerical,MKL_CBWR=COMPATIBLE)
+	$(call numerical,MKL_CBWR=AVX2)
+	$(call numerical,OPENBLAS_CORETYPE=Haswell)
+	$(call numerical,OMP_NUM_THREADS=2 SKVAE_TEST_THREADS=2)
+	$(call numerical,SKVAE_TEST_BLAS=alignment)
+
+define numerical
+	@echo "== $(1)"
+	SCIPY_ARRAY_API=1 $(1) $(RUN) -m pytest -q -m "not slow" -p no:cacheprovider \
+		$(NUMERICAL)
+endef
+
+## The tests of the source distribution, from nothing but its files
+test-sdist: $(VENV)/.installed
+	rm -rf build/sdist
+	$(RUN) -m pip install --quiet build
+	$(RUN) -m build --sdist --outdir build/sdist
+	cd build/sdist && tar -xzf skvae-*.tar.gz && cd skvae-*/ && \
+		SCIPY_ARRAY_API=1 $(abspath $(RUN)) -m pytest -m "not slow"
+
 ## Lines and branches that the suite runs; fails under 95 % (pyproject.toml)
 coverage: $(VENV)/.installed
 	SCIPY_ARRAY_API=1 $(RUN) -m pytest -m "not slow" --cov --cov-report=term-missing:skip-covered
@@ -53,7 +81,7 @@ mutation: $(VENV)/.tools
 	OMP_NUM_THREADS=1 $(VENV)/bin/mutmut run $(if $(MUTANTS),"$(MUTANTS)")
 	$(VENV)/bin/mutmut results
 
-## Known vulnerabilities of all that is installed here, by the database of PyPI
+## Known vulnerabilities of all that is installed here, by the public database of advisories
 audit: $(VENV)/.tools
 	$(RUN) -m pip freeze --exclude-editable | sed 's/+.*//' > $(VENV)/audited.txt
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip -r $(VENV)/audited.txt
@@ -62,9 +90,11 @@ $(VENV)/.tools: $(VENV)/.installed
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,benchmarks,tools]"
 	touch $@
 
+## Style, formatting and types
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 ## The documentation, in docs/_build/html; a warning fails it
 docs: $(VENV)/.installed-docs

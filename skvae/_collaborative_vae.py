@@ -1,8 +1,9 @@
 """Collaborative VAE for recommendation with item content (Li & She 2017)."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,6 +30,7 @@ from skvae.metrics._scorer import parse_metrics
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._sparse import canonical_csr
 from skvae.utils._top_k import gather_scores, rank_batches
+from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState, Ranking
 from skvae.utils._validation import (
     FLOAT32_MAX,
     check_codes,
@@ -332,41 +334,41 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
 
     def __init__(
         self,
-        n_components=200,
+        n_components: int = 200,
         *,
-        hidden_layer_sizes=(),
-        activation="tanh",
-        likelihood="multinomial",
-        variational=True,
-        tied_weights=True,
-        beta=0.005,
-        annealing=0.8,
-        dropout=0.35,
-        a=1.0,
-        b=0.01,
-        lambda_u=0.1,
-        lambda_v=0.1,
-        lambda_r=1.0,
-        lambda_w=0.0,
-        layer_epochs=0,
-        content_epochs=12,
-        max_iter=10,
-        learning_rate_init=0.003,
-        lr_schedule="cosine",
-        batch_size=500,
-        tol=0.0,
-        early_stopping=False,
-        validation_fraction=0.2,
-        scoring="ndcg@100",
-        n_iter_no_change=5,
-        refit=False,
-        memory=None,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        random_state=None,
-        verbose=0,
-    ):
+        hidden_layer_sizes: Sequence[int] = (),
+        activation: str = "tanh",
+        likelihood: str = "multinomial",
+        variational: bool = True,
+        tied_weights: bool = True,
+        beta: float = 0.005,
+        annealing: float | int = 0.8,
+        dropout: float = 0.35,
+        a: float = 1.0,
+        b: float = 0.01,
+        lambda_u: float = 0.1,
+        lambda_v: float = 0.1,
+        lambda_r: float = 1.0,
+        lambda_w: float = 0.0,
+        layer_epochs: int = 0,
+        content_epochs: int = 12,
+        max_iter: int = 10,
+        learning_rate_init: float = 0.003,
+        lr_schedule: str | None = "cosine",
+        batch_size: int = 500,
+        tol: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        scoring: str = "ndcg@100",
+        n_iter_no_change: int = 5,
+        refit: bool = False,
+        memory: Any = None,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -402,7 +404,15 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, item_features=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: Any = None,
+        *,
+        item_features: MatrixLike | Mapping[str, MatrixLike] | None = None,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+    ) -> "CollaborativeVAE":
         """Fit the model to the interactions of users and the content of items.
 
         Parameters
@@ -462,7 +472,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             self._train(X, X_train, features, validation, seed)
         return self
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> NDArray[np.float32]:
         """Fold users in: their factors in closed form from their interactions.
 
         Parameters
@@ -478,7 +488,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         check_is_fitted(self)
         return self._fold_in(self._check_rows(X, reset=False))
 
-    def inverse_transform(self, U):
+    def inverse_transform(self, U: ArrayLike) -> NDArray[np.float32]:
         """Score all items for given user factors.
 
         Parameters
@@ -495,7 +505,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         U = check_codes(U, self._module.n_components)
         return self._gather_rows(U, lambda rows: rows @ self._module.item_factors.T)
 
-    def transform_items(self, item_features):
+    def transform_items(self, item_features: MatrixLike) -> NDArray[np.float32]:
         r"""Compute the factors of items without interactions, from their content.
 
         They equal those that `item_factors_` holds for such items: the code of the
@@ -515,7 +525,9 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         """
         return self._new_item_factors(item_features).cpu().numpy()
 
-    def decision_function(self, X, *, new_item_features=None):
+    def decision_function(
+        self, X: MatrixLike, *, new_item_features: MatrixLike | None = None
+    ) -> NDArray[np.float32]:
         """Score every item for every user.
 
         The whole dense array is built; `recommend` ranks without it.
@@ -541,14 +553,14 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
 
     def recommend(
         self,
-        X,
-        n_items=10,
+        X: MatrixLike,
+        n_items: int = 10,
         *,
-        exclude_seen=True,
-        candidates=None,
-        return_scores=False,
-        new_item_features=None,
-    ):
+        exclude_seen: bool = True,
+        candidates: ArrayLike | None = None,
+        return_scores: bool = False,
+        new_item_features: MatrixLike | None = None,
+    ) -> Ranking:
         """Rank the best items for each user, among them new ones.
 
         Works by batches and selects the top items on the device: there is no dense

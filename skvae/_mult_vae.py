@@ -1,6 +1,9 @@
 """Mult-VAE and Mult-DAE for top-N recommendation (Liang et al. 2018)."""
 
+import os
+from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
 
 from skvae._base._recommender import RecommenderMixin
 from skvae._base._saved_attributes import array
@@ -18,6 +22,7 @@ from skvae._nn import Generators, Multinomial
 from skvae._training import MAX_TOTAL
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
+from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes, check_positive_int, errors_naming
 
 
@@ -269,37 +274,37 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
 
     def __init__(
         self,
-        n_components=600,
+        n_components: int = 600,
         *,
-        hidden_layer_sizes=(),
-        activation="tanh",
-        variational=True,
-        tied_weights=True,
-        initial_log_variance=-4.0,
-        beta=0.005,
-        annealing=0.8,
-        dropout=0.35,
-        hidden_dropout=0.0,
-        label_smoothing=0.9,
-        learning_rate_init=0.003,
-        lr_schedule="cosine",
-        alpha=0.0,
-        batch_size="auto",
-        max_iter=20,
-        tol=0.0,
-        early_stopping=False,
-        validation_fraction=0.1,
-        scoring="ndcg@100",
-        n_iter_no_change=10,
-        refit=False,
-        warm_start=False,
-        checkpoint=None,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        random_state=None,
-        verbose=0,
-    ):
+        hidden_layer_sizes: Sequence[int] = (),
+        activation: str = "tanh",
+        variational: bool = True,
+        tied_weights: bool = True,
+        initial_log_variance: float = -4.0,
+        beta: float | str = 0.005,
+        annealing: float | int = 0.8,
+        dropout: float = 0.35,
+        hidden_dropout: float = 0.0,
+        label_smoothing: float = 0.9,
+        learning_rate_init: float = 0.003,
+        lr_schedule: str | Callback | None = "cosine",
+        alpha: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 20,
+        tol: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        scoring: str = "ndcg@100",
+        n_iter_no_change: int = 10,
+        refit: bool = False,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -331,7 +336,14 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: Any = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+    ) -> "MultVAERecommender":
         """Fit the model to the interactions of users.
 
         Parameters
@@ -371,7 +383,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         parse_metrics(self.scoring)
         return self._fit(X, X_val, y_val)
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """Score all items for given latent codes.
 
         Parameters
@@ -389,7 +401,13 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         return self._gather_rows(Z, self._module.decode)
 
     @available_if(is_variational)
-    def sample(self, n_samples=1, *, n_interactions=None, random_state=None):
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_interactions: ArrayLike | None = None,
+        random_state: RandomState = None,
+    ) -> sp.csr_array:
         """Draw users from the model: z from the prior, then items from p(x given z).
 
         Parameters

@@ -1,7 +1,10 @@
 """Dimension reduction, density and generation by a VAE (Kingma & Welling 2014)."""
 
+import os
 import warnings
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,12 +15,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_non_negative
+from skorch.callbacks import Callback
 
 from skvae._base._saved_attributes import array
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import LIKELIHOODS, Generators, elbo, kl_to_standard_normal
 from skvae._training import starting_outputs
 from skvae.utils._sparse import canonical_csr
+from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import (
     check_codes,
     check_float32_range,
@@ -276,37 +281,37 @@ class VAETransformer(BaseVAE):
 
     def __init__(
         self,
-        n_components=10,
+        n_components: int = 10,
         *,
-        likelihood="gaussian",
-        noise_variance="shared",
-        hidden_layer_sizes=(256,),
-        activation="relu",
-        encoder=None,
-        decoder=None,
-        variational=True,
-        beta=1.0,
-        annealing=0.25,
-        dropout=0.0,
-        hidden_dropout=0.0,
-        learning_rate_init=0.01,
-        lr_schedule="cosine",
-        alpha=0.0,
-        batch_size="auto",
-        max_iter=100,
-        tol=0.0,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        refit=False,
-        warm_start=False,
-        checkpoint=None,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        random_state=None,
-        verbose=0,
-    ):
+        likelihood: str = "gaussian",
+        noise_variance: str | float = "shared",
+        hidden_layer_sizes: Sequence[int] = (256,),
+        activation: str = "relu",
+        encoder: Callable[[int, int], torch.nn.Module] | None = None,
+        decoder: Callable[[int, int], torch.nn.Module] | None = None,
+        variational: bool = True,
+        beta: float = 1.0,
+        annealing: float | int = 0.25,
+        dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        learning_rate_init: float = 0.01,
+        lr_schedule: str | Callback | None = "cosine",
+        alpha: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 100,
+        tol: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        refit: bool = False,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        precision: str = "float32",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.likelihood = likelihood
         self.noise_variance = noise_variance
@@ -338,7 +343,9 @@ class VAETransformer(BaseVAE):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, X_val=None):
+    def fit(
+        self, X: MatrixLike, y: Any = None, *, X_val: MatrixLike | None = None
+    ) -> "VAETransformer":
         """Fit the model to rows.
 
         Parameters
@@ -392,7 +399,7 @@ class VAETransformer(BaseVAE):
             )
         return self
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """Mean of p(x given z) for latent codes z.
 
         Parameters
@@ -413,7 +420,9 @@ class VAETransformer(BaseVAE):
 
     @available_if(is_variational)
     @torch.no_grad()
-    def sample(self, n_samples=1, *, random_state=None):
+    def sample(
+        self, n_samples: int = 1, *, random_state: RandomState = None
+    ) -> NDArray[np.float32]:
         """Draw rows from the model: z from the prior, then x from p(x given z).
 
         Parameters
@@ -447,7 +456,7 @@ class VAETransformer(BaseVAE):
         return samples
 
     @available_if(is_variational)
-    def score(self, X, y=None):
+    def score(self, X: MatrixLike, y: Any = None) -> float:
         """Mean log-probability of rows, by importance sampling; see `score_samples`.
 
         Parameters
@@ -465,7 +474,7 @@ class VAETransformer(BaseVAE):
         return float(self.score_samples(X).mean(dtype=np.float64))
 
     @property
-    def noise_variance_(self):
+    def noise_variance_(self) -> float | NDArray[np.float64]:
         """Variance of the gaussian noise, in the squared units of X."""
         check_is_fitted(self)
         likelihood = self._module.likelihood

@@ -1,4 +1,6 @@
-"""scikit-learn's checks, those that it leaves out, and the recommender contract."""
+"""What all estimators must satisfy: scikit-learn's checks, the contract, `fit`."""
+
+import pickle
 
 import numpy as np
 import pytest
@@ -6,9 +8,12 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import estimator_checks as sk
 from sklearn.utils.validation import _num_features
+from skorch.callbacks import Callback, EarlyStopping
 
 from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
 from skvae.baselines import EASE, ContentItemKNN, HybridItemKNN, ItemKNN, Popularity
+from skvae.datasets import make_interactions
+from skvae.model_selection import hold_out_interactions
 from skvae.utils.estimator_checks import parametrize_with_recommender_checks
 
 SMALL = {"n_components": 4, "batch_size": 20, "max_iter": 5}
@@ -99,7 +104,7 @@ EXTRA_CHECKS_OF_BASELINES = [
 ]
 
 
-# The data of scikit-learn's checks leaves [0, 1], and some is mere noise.
+# The data of scikit-learn's checks exceed [0, 1], and some are noise.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:X goes up to:UserWarning"),
     pytest.mark.filterwarnings("ignore:All n_components:UserWarning"),
@@ -148,3 +153,165 @@ def not_by_the_users_history(estimator):
 )
 def test_recommender_contract(estimator, check):
     check(estimator)
+
+
+# What `fit` promises in every estimator
+
+ROWS = make_interactions(150, 60, random_state=0).matrix
+WORDS = np.random.default_rng(0).poisson(0.5, (60, 20)).astype(float)
+FIT = {"max_iter": 4, "random_state": 0, "batch_size": 20}
+CONSTANT = {"lr_schedule": None, "annealing": 0}  # so that the plan has no effect
+MODELS = {
+    "Mult-VAE": (MultVAERecommender(6, **FIT), {}),
+    "Mult-DAE": (MultVAERecommender(6, variational=False, **FIT), {}),
+    "VAE": (VAETransformer(4, likelihood="poisson", **FIT), {}),
+    "content": (CollaborativeVAE(5, **FIT), {"item_features": WORDS}),
+    "factors": (CollaborativeVAE(5, **FIT), {}),
+}
+each_model = pytest.mark.parametrize("name", MODELS)
+with_network = pytest.mark.parametrize("name", [n for n in MODELS if n != "factors"])
+
+
+def fitted(name, X=ROWS, **settings):
+    fit_arguments = {
+        key: settings.pop(key) for key in ("X_val", "y_val") if key in settings
+    }
+    model, data = MODELS[name]
+    model = clone(model).set_params(**settings)
+    return model.fit(X, **data, **fit_arguments)
+
+
+def validation_set(name):
+    fold_in, held_out = hold_out_interactions(ROWS[:40], random_state=0)
+    return {"X_val": fold_in} | ({} if name == "VAE" else {"y_val": held_out})
+
+
+@each_model
+def test_early_stopping_keeps_the_best_epoch(name):
+    model = fitted(
+        name,
+        early_stopping=True,
+        n_iter_no_change=3,
+        max_iter=60,
+        learning_rate_init=0.03,
+    )
+    scores = model.validation_scores_
+    assert len(scores) == model.n_iter_ == model.best_iter_ + 3 < 60
+    assert model.best_iter_ == int(np.argmax(scores)) + 1
+    assert model.best_validation_score_ == max(scores)
+
+
+@each_model
+def test_refit_trains_on_all_data_for_the_best_number_of_epochs(name):
+    refitted = fitted(name, early_stopping=True, refit=True, **CONSTANT)
+    assert len(refitted.validation_scores_) >= refitted.best_iter_ == refitted.n_iter_
+    plain = fitted(name, max_iter=refitted.best_iter_, **CONSTANT)
+    np.testing.assert_array_equal(refitted.transform(ROWS), plain.transform(ROWS))
+
+
+@each_model
+def test_a_validation_set_is_scored_and_does_not_change_the_training(name):
+    plain, watched = fitted(name), fitted(name, **validation_set(name))
+    assert len(watched.validation_scores_) == watched.n_iter_ == 4
+    assert watched.loss_curve_ == plain.loss_curve_
+    if name == "factors":
+        assert watched.objective_curve_ == plain.objective_curve_
+
+
+@each_model
+def test_a_truth_without_a_fold_in_is_refused(name):
+    if name != "VAE":
+        with pytest.raises(ValueError, match="y_val was given without X_val"):
+            fitted(name, y_val=ROWS)
+
+
+@each_model
+@pytest.mark.parametrize("X", [np.full((5, 60), np.nan), np.ones((4, 60, 2))])
+def test_a_failed_fit_leaves_the_model_unchanged(name, X):
+    model = fitted(name)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="X|array"):
+        model.fit(X, **MODELS[name][1])
+    assert vars(model) == before
+
+
+@each_model
+def test_parameters_set_after_the_fit_do_not_change_results(name):
+    model = fitted(name)
+    expected = model.transform(ROWS)
+    model.set_params(n_components=50, hidden_layer_sizes=(3,), dropout=0.9)
+    np.testing.assert_array_equal(model.transform(ROWS), expected)
+
+
+@each_model
+def test_fit_is_silent_by_default_and_shows_progress_on_request(name, capsys):
+    fitted(name)
+    assert capsys.readouterr() == ("", "")
+    model = fitted(name, verbose=1)
+    shown = capsys.readouterr().err
+    assert f"{type(model).__name__}: 100%" in shown
+    assert "4/4" in shown
+    fitted(name, verbose=2)
+    printed = "objective" if name == "factors" else "train_loss"
+    assert printed in capsys.readouterr().out
+
+
+@with_network
+def test_training_on_either_device_gives_close_models(name, device):
+    settings = {"dropout": 0.0, "max_iter": 2, "learning_rate_init": 1e-3}
+    here, there = (fitted(name, device=d, **settings) for d in ("cpu", device))
+    np.testing.assert_allclose(there.loss_curve_, here.loss_curve_, rtol=0.05)
+    loaded = pickle.loads(pickle.dumps(there)).set_params(device="cpu")
+    np.testing.assert_allclose(
+        loaded.transform(ROWS), there.transform(ROWS), rtol=1e-3, atol=1e-4
+    )
+
+
+class EpochRecorder(Callback):
+    """Records the epochs in a list of the class, as callbacks are cloned."""
+
+    seen = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(net.history[-1, "epoch"])
+
+
+@each_model
+def test_callbacks_are_cloned_and_called(name):
+    recorder = EpochRecorder()
+    EpochRecorder.seen.clear()
+    model = fitted(name, callbacks=[recorder, ("named", EpochRecorder())])
+    assert EpochRecorder.seen == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert model.callbacks[0] is recorder
+
+
+@with_network
+def test_an_early_stopping_callback_ends_the_fit(name):
+    stopper = EarlyStopping(
+        "train_loss", patience=2, threshold=1e9, sink=lambda _: None
+    )
+    assert fitted(name, callbacks=[stopper]).n_iter_ < 4
+
+
+@each_model
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"hidden_layer_sizes": (10, 0)}, "hidden_layer_sizes.*at least 1"),
+        ({"hidden_layer_sizes": 10}, "hidden_layer_sizes"),
+        ({"hidden_layer_sizes": np.array(3)}, "hidden_layer_sizes="),
+        ({"hidden_layer_sizes": (True,)}, "hidden_layer_sizes="),
+        ({"hidden_layer_sizes": ((3,),)}, "hidden_layer_sizes="),
+        ({"dropout": 1.0}, "dropout"),
+        ({"beta": "best"}, "beta"),
+        ({"annealing": 1.5}, "annealing"),
+        ({"device": "gpu9"}, "device='gpu9' cannot be used"),
+        ({"device": "meta"}, "device='meta' cannot be used"),
+        ({"callbacks": [3]}, "callbacks"),
+        ({"callbacks": [("progress", EpochRecorder())]}, "'progress'"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(name, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        fitted(name, **parameters)

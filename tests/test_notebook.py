@@ -1,4 +1,4 @@
-"""What a notebook shows: estimators as HTML, and progress only if it is asked for."""
+"""Output in notebooks: estimators as HTML, and progress only on request."""
 
 import re
 
@@ -71,12 +71,12 @@ def test_mimebundle_has_text_beside_html(estimator):
     assert "text/html" in bundle
 
 
-def test_fit_is_silent_unless_it_is_asked_to_speak(estimator, interactions, capfd):
+def test_fit_prints_nothing_by_default(estimator, interactions, capfd):
     fit(estimator, interactions)
     assert capfd.readouterr() == ("", "")
 
 
-def test_one_bar_for_one_training(estimator, interactions, capfd):
+def test_a_training_has_one_progress_bar(estimator, interactions, capfd):
     fit(estimator.set_params(verbose=1), interactions)
     out, err = capfd.readouterr()
     assert out == ""

@@ -1,4 +1,4 @@
-"""What the defaults reach on MovieLens-1M and citeulike-t; needs the real data."""
+"""Quality of the defaults on MovieLens-1M and citeulike-t; needs the real data."""
 
 import pytest
 import scipy.sparse as sp
@@ -20,7 +20,7 @@ def split(data_home):
 
 @pytest.mark.slow
 def test_defaults_rank_movielens_1m_as_well_as_the_best_linear_models(split):
-    """NDCG@100 of the other packages' VAEs on this split is at most .474."""
+    """The VAEs of other packages reach an NDCG@100 of at most .474 on this split."""
     model = MultVAERecommender(random_state=0).fit(split["train"])
     scorer = make_ranking_scorer(("ndcg@100", "recall@20"))
     scores = scorer(model, split["test_in"], split["test_out"])
@@ -50,7 +50,7 @@ def test_settings_of_the_paper_learn_movielens_1m(split):
 
 @pytest.mark.slow
 def test_defaults_beat_the_published_models_on_citeulike_t(data_home):
-    """At P = 10, CVAE itself has .2387 and .4854 (Ferrari Dacrema et al. 2021)."""
+    """At P = 10, CVAE reaches .2387 and .4854 (Ferrari Dacrema et al. 2021)."""
     if not (data_home / "citeulike-t").is_dir():
         pytest.skip("no citeulike-t in the folder with real data")
     data = fetch_citeulike("t", data_home=data_home, download_if_missing=False, p=10)

@@ -1,4 +1,4 @@
-"""The recommender under scikit-learn's searches, with scorers of our own."""
+"""The recommender in scikit-learn's searches, with the ranking scorers."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_grid_search_takes_the_default_score(model, interactions):
 
 
 def test_grid_search_with_later_interactions_as_y(model, interactions):
-    """y holds what came later; it is cut into folds beside X and never trained on."""
+    """y holds later interactions; it is split like X and not used for training."""
     earlier, later = hold_out_interactions(interactions, 0.3, random_state=0)
     cv = KFold(3)
     search = GridSearchCV(
@@ -78,8 +78,8 @@ def test_grid_search_with_later_interactions_as_y(model, interactions):
     assert search.cv_results_["split0_test_score"][0] == pytest.approx(expected)
 
 
-def test_two_jobs_give_the_scores_of_one(model, interactions):
-    """Bit by bit at equal threads, in processes and in threads."""
+def test_two_jobs_give_the_same_scores_as_one(model, interactions):
+    """The bits are equal for equal numbers of threads, in processes and threads."""
 
     def scores(n_jobs, backend):
         with parallel_config(backend, **_one_thread(backend)):
@@ -165,7 +165,7 @@ def test_pipeline_of_counts(model, interactions):
 
 
 def test_validation_set_reaches_fit_through_a_search(model, interactions):
-    """As fit parameters, and by metadata routing. All folds share the one set."""
+    """As fit parameters, and by metadata routing; all folds share one set."""
     fold_in, held_out = hold_out_interactions(interactions[:21], random_state=0)
     validation = {"X_val": fold_in, "y_val": held_out}
     X = interactions[21:]

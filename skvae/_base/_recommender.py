@@ -2,12 +2,15 @@
 
 from abc import ABCMeta, abstractmethod
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from skvae.metrics import make_ranking_scorer
 from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._top_k import gather_scores, rank_batches
+from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, Ranking
 from skvae.utils._validation import check_float32_range, check_input, errors_naming
 
 
@@ -25,7 +28,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         (n_rows, n_items) on the same device, which the caller may overwrite.
         """
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> NDArray[np.float32]:
         """Score every item for every user.
 
         The whole dense array is built; `recommend` ranks without it.
@@ -44,7 +47,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         X = self._check_rows(X, reset=False)
         return gather_scores(self._iter_scores(X), X.shape)
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> NDArray[np.int64]:
         """Recommend one item to each user: the best that the user has not seen.
 
         Items play the part of classes, so that scikit-learn's tools apply;
@@ -64,13 +67,13 @@ class RecommenderMixin(metaclass=ABCMeta):
 
     def recommend(
         self,
-        X,
-        n_items=10,
+        X: MatrixLike,
+        n_items: int = 10,
         *,
-        exclude_seen=True,
-        candidates=None,
-        return_scores=False,
-    ):
+        exclude_seen: bool = True,
+        candidates: ArrayLike | None = None,
+        return_scores: bool = False,
+    ) -> Ranking:
         """Rank the best items for each user.
 
         Works by batches and selects the top items on the device: there is no dense
@@ -112,7 +115,7 @@ class RecommenderMixin(metaclass=ABCMeta):
             return_scores=return_scores,
         )
 
-    def score(self, X, y=None):
+    def score(self, X: MatrixLike, y: Any = None) -> float:
         """Mean NDCG@100 over users.
 
         Without a sparse `y`, a fifth of each user's interactions is held out by a

@@ -4,6 +4,7 @@ import copy
 import os
 from abc import abstractmethod
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ from skvae._training import (
     set_moments,
     train,
 )
+from skvae.utils._typing import MatrixLike, NDArray
 from skvae.utils._validation import check_positive_int
 
 # batch_size="auto": this many rows, or a tenth of the rows if that is less.
@@ -151,7 +153,7 @@ class BaseVAE(ModuleEstimator):
 
     @available_if(_has_one_beta)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: MatrixLike, y: Any = None) -> "BaseVAE":
         """Train for one epoch on these rows, starting from the present model.
 
         The first call creates a model. `annealing` continues from call to call, with
@@ -304,7 +306,7 @@ class BaseVAE(ModuleEstimator):
 
     # Inference
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> NDArray[np.float32]:
         """Posterior mean of each row, or the code of a plain autoencoder.
 
         Parameters
@@ -321,7 +323,7 @@ class BaseVAE(ModuleEstimator):
         return self._gather_rows(self._check_rows(X, reset=False), self._module.encode)
 
     @available_if(is_variational)
-    def elbo(self, X, *, n_draws=16):
+    def elbo(self, X: MatrixLike, *, n_draws: int = 16) -> NDArray[np.float32]:
         """Evidence lower bound of each row, with the KL at its full weight.
 
         A lower bound of log p(x), whatever beta the model was trained with: Kingma &
@@ -343,7 +345,7 @@ class BaseVAE(ModuleEstimator):
         return self._over_draws(elbo, X, n_draws)
 
     @available_if(is_variational)
-    def score_samples(self, X, *, n_draws=64):
+    def score_samples(self, X: MatrixLike, *, n_draws: int = 64) -> NDArray[np.float32]:
         """Estimate the log-probability of each row by importance sampling.
 
         The bound of Burda et al. 2016, eq. 8, which rises with `n_draws` toward

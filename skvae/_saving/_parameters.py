@@ -1,10 +1,10 @@
-"""Parameters of an estimator as JSON holds them, and those that are left out."""
+"""Parameters of an estimator as JSON, and those that are left out of a file."""
 
 import math
 
 import numpy as np
 
-# What may be no plain value, and so may be left out of a file.
+# Parameters that may hold objects, and so may be left out of a file.
 OMITTABLE = (
     "callbacks",
     "decoder",
@@ -14,13 +14,13 @@ OMITTABLE = (
     "memory",
     "random_state",
 )
-# What belongs to a machine and not to a model: never in a file.
+# Parameters of a machine and not of a model, which are never in a file.
 LOCAL = ("checkpoint",)
 PLAIN = (bool, int, float, str, type(None))
 
 
 def check_omit(estimator, omit):
-    """Names of parameters to leave out, sorted; raise unless that can be."""
+    """Names of parameters to leave out, sorted; raise if one cannot be left out."""
     omit = sorted({omit} if isinstance(omit, str) else set(omit))
     possible = [n for n in OMITTABLE if n in estimator.get_params(deep=False)]
     if unknown := [name for name in omit if name not in possible]:
@@ -32,12 +32,12 @@ def check_omit(estimator, omit):
 
 
 def plain_parameters(estimator, omit):
-    """Parameters as JSON holds them, those of `omit` and `LOCAL` left out.
+    """Parameters as JSON can hold them, without those of `omit` and `LOCAL`.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Whose.
+        Estimator with the parameters.
     omit : list of str
         Checked by `check_omit`.
 
@@ -49,7 +49,7 @@ def plain_parameters(estimator, omit):
     Raises
     ------
     ValueError
-        If there are others that JSON cannot hold, with their names.
+        If JSON cannot hold one of the others. The error names them.
     """
     plain, refused = {}, {}
     for name, value in estimator.get_params(deep=False).items():
@@ -72,7 +72,7 @@ def plain_parameters(estimator, omit):
 
 
 def parameters_from(plain):
-    """Parameters of which `plain_parameters` made this."""
+    """Parameters for which `plain_parameters` returned this."""
     return {name: _from_json(value) for name, value in plain.items()}
 
 

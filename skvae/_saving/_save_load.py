@@ -1,10 +1,13 @@
 """Save fitted estimators to files whose loading runs no code, and load them."""
 
 import os
+from collections.abc import Iterable
 from contextlib import contextmanager
+from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from skvae._base._module import ModuleEstimator
 from skvae._collaborative_vae import CollaborativeVAE
 from skvae._mult_vae import MultVAERecommender
 from skvae._saving._parameters import (
@@ -20,6 +23,7 @@ from skvae._vae_transformer import VAETransformer
 from skvae._version import __version__
 from skvae.datasets._encoding import check_item_ids
 from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
+from skvae.utils._typing import ArrayLike
 
 ESTIMATORS = {
     estimator.__name__: estimator
@@ -32,32 +36,37 @@ DOCUMENT = {
     "omitted": list,
     "output": dict,
 }
-CONTAINERS = ("default", "pandas", "polars")  # that set_output knows
+CONTAINERS = ("default", "pandas", "polars")  # of set_output
 
 
-def save_model(estimator, path, *, item_ids=None, omit=()):
+def save_model(
+    estimator: ModuleEstimator,
+    path: str | os.PathLike[str],
+    *,
+    item_ids: ArrayLike | None = None,
+    omit: Iterable[str] = (),
+) -> None:
     """Save a fitted estimator to one file, whose loading runs no code.
 
-    The file holds the parameters as JSON and all that was learned as tensors, training
-    state included: after :func:`load_model` the estimator gives the same results, and
-    `warm_start` and `partial_fit` go on from where it stood.
+    The file holds the parameters as JSON and everything that was learned as tensors,
+    including the state of training: after :func:`load_model` the estimator returns the
+    same results, and `warm_start` and `partial_fit` continue the training.
 
-    A crash in the middle of saving leaves the old file at `path`, if there was one: the
-    new one takes its place when it is complete and on the disk.
+    A crash while saving leaves the old file at `path`, if there was one: the new file
+    replaces it only when it is complete and on the disk.
 
     Parameters
     ----------
     estimator : CollaborativeVAE, MultVAERecommender or VAETransformer
         Fitted.
     path : str or path-like
-        Where to write. The usual suffix is ``.safetensors``, the format of the file.
+        Path of the file. The usual suffix is ``.safetensors``, the format of the file.
     item_ids : array-like of shape (`n_features_in_`,), default=None
-        What the columns of `X` stand for, as text or as numbers, such as the
-        ``item_ids`` of :func:`skvae.datasets.load_interactions`. The loaded estimator
-        has them as ``item_ids_``. None takes those that the estimator was loaded with,
-        if it was.
+        Ids of the columns of `X`, as text or as numbers, such as the ``item_ids`` of
+        :func:`skvae.datasets.load_interactions`. The loaded estimator has them as
+        ``item_ids_``. None takes the ids that the estimator was loaded with, if any.
     omit : iterable of str, default=()
-        Parameters to leave out, which :func:`load_model` then must be given:
+        Parameters to leave out, which must then be passed to :func:`load_model`:
         "callbacks", "decoder", "device", "encoder", "lr_schedule", "memory" or
         "random_state". Needed for those that are objects and not numbers or text.
 
@@ -66,31 +75,30 @@ def save_model(estimator, path, *, item_ids=None, omit=()):
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is of another class, be it one derived from these.
+        If it is of another class, including classes derived from these.
     ValueError
         If parameters hold objects and are not in `omit`, are out of range, or were
-        changed since fit in a way that another network would come of them; if
-        `item_ids` are not one for each column.
+        changed after fit such that they describe another network; if `item_ids` are
+        not one for each column.
 
     See Also
     --------
-    load_model : Load what was saved.
-    joblib.dump : For pipelines, searches and classes of your own. Such a file can run
-        any code when it is loaded.
+    load_model : Load a saved estimator.
+    joblib.dump : For pipelines, searches and your own classes. Such a file can run any
+        code when it is loaded.
 
     Notes
     -----
-    What `set_fit_request` and its like have set is not kept, nor are attributes that
-    you gave the estimator yourself, nor `checkpoint`, which is None after loading: it
-    is a path of this machine. Numbers of NumPy among the parameters become those of
-    Python.
+    Three things are not kept: metadata requests (`set_fit_request` and similar),
+    attributes that you set yourself, and `checkpoint`, which is a path of this machine
+    and None after loading. NumPy numbers among the parameters become Python numbers.
 
     The moments of the optimiser make the file three times as large as the weights of
-    the network, but for :class:`CollaborativeVAE`, which has none.
+    the network, except for :class:`CollaborativeVAE`, which has none.
 
-    The file is in the format of https://github.com/huggingface/safetensors, so that
-    its tensors can be read without skvae. A SHA-256 of its content shows damage; it
-    does not show who wrote the file.
+    The file has the format of https://github.com/huggingface/safetensors, so that its
+    tensors can be read without skvae. A SHA-256 of its content reveals damage; it does
+    not prove who wrote the file.
 
     Examples
     --------
@@ -115,8 +123,8 @@ def save_model(estimator, path, *, item_ids=None, omit=()):
     if type(estimator) not in ESTIMATORS.values():
         raise TypeError(
             f"save_model was given {type(estimator).__module__}.{name}; it takes "
-            f"{', '.join(ESTIMATORS)} and no class derived from them. Save others with "
-            "joblib.dump, and load them only from where you trust."
+            f"{', '.join(ESTIMATORS)}, but not classes derived from them. Save others "
+            "with joblib.dump, and load such files only from sources that you trust."
         )
     check_is_fitted(estimator)
     omit = check_omit(estimator, omit)
@@ -138,18 +146,18 @@ def save_model(estimator, path, *, item_ids=None, omit=()):
         tensors = tensors_of(estimator, item_ids)
     except ValueError as error:
         raise ValueError(
-            f"This {name} cannot be saved: {error}. Set back what was changed after "
+            f"This {name} cannot be saved: {error}. Restore what was changed after "
             "fit, or use joblib.dump."
         ) from error
     write_tensor_file(os.fsdecode(path), document, tensors)
 
 
-def load_model(path, **parameters):
-    """Load an estimator that `save_model` has saved.
+def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
+    """Load an estimator that was saved by `save_model`.
 
-    No code of the file is run, and nothing is unpickled: it holds parameters and
-    numbers for one of the estimators of this package. All are checked before memory is
-    taken for a network.
+    The file cannot run code, and nothing is unpickled: it holds parameters and numbers
+    of one of the estimators of this package. All are checked before memory is
+    allocated for a network.
 
     Parameters
     ----------
@@ -157,39 +165,40 @@ def load_model(path, **parameters):
         The file.
     **parameters
         The parameters that were in `omit` when the model was saved; all of them must
-        be given. Beside them `device`, of any model: where to compute. A device in the
-        file that this machine does not have gives way to the CPU.
+        be passed. In addition `device`, for any model: the device to compute on. If
+        this machine does not have the device in the file, the CPU is used.
 
     Returns
     -------
     estimator : CollaborativeVAE, MultVAERecommender or VAETransformer
-        As it was saved. If ids of the items were saved with it, it has them as
-        ``item_ids_``, until it is fitted afresh.
+        The estimator as it was saved. If ids of the items were saved with it, it has
+        them as ``item_ids_``, until it is fitted afresh.
 
     Raises
     ------
     OSError
         If the file cannot be opened; FileNotFoundError if there is none.
     ValueError
-        If it is no file of `save_model`, is damaged, or contradicts itself; if
-        `parameters` lacks one that was left out, or has another.
+        If the file was not written by `save_model`, is damaged, or is inconsistent; if
+        `parameters` lacks one that was left out, or has another one.
 
     Warns
     -----
     sklearn.exceptions.InconsistentVersionWarning
-        If another version of skvae has saved it.
+        If the file was written by another version of skvae.
 
     See Also
     --------
-    save_model : Save an estimator; its example loads one too.
+    save_model : Save an estimator.
 
     Notes
     -----
-    Where `recommend` has no more items for a user it gives -1, which would be the last
-    of the ids: ``np.where(items < 0, "", model.item_ids_[items])``.
+    `recommend` returns -1 if there are no more items for a user. As an index, -1 would
+    select the last id, so translate by ``np.where(items < 0, "",
+    model.item_ids_[items])``.
 
-    Factories of your own (`encoder`, `decoder`) are called as in fit, with the widths
-    that the file states, and what they make is filled with the weights of the file.
+    Your own factories (`encoder`, `decoder`) are called as in fit, with the widths in
+    the file, and the networks that they return get the weights in the file.
 
     Examples
     --------
@@ -211,14 +220,14 @@ def load_model(path, **parameters):
     omitted = set(document["omitted"])
     if missing := sorted(omitted - parameters.keys()):
         raise ValueError(
-            f"{path} was saved without {', '.join(missing)}; pass what it was to "
-            f"load_model, as in load_model(path, {missing[0]}=...)."
+            f"{path} was saved without {', '.join(missing)}; pass it to load_model, as "
+            f"in load_model(path, {missing[0]}=...)."
         )
     if surplus := sorted(parameters.keys() - omitted - {"device"}):
         raise ValueError(
-            f"load_model was given {', '.join(surplus)}, but {path} leaves only "
-            f"{', '.join(sorted(omitted | {'device'}))} open; use set_params once the "
-            "model is loaded."
+            f"load_model was given {', '.join(surplus)}, but for {path} it takes only "
+            f"{', '.join(sorted(omitted | {'device'}))}; use set_params after "
+            "the model is loaded."
         )
     if "device" in parameters:
         resolve_device(parameters["device"])
@@ -236,7 +245,7 @@ def load_model(path, **parameters):
 
 @contextmanager
 def _refused(path):
-    """Turn what bad content of a file brings about into a ValueError that names it."""
+    """Turn the errors that bad content of a file causes into a ValueError."""
     try:
         yield
     except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
@@ -245,16 +254,16 @@ def _refused(path):
 
 
 def _check_document(document):
-    """Check what a file says of its estimator, but for the parameters' values."""
+    """Check the document of a file, without the values of the parameters."""
     if not isinstance(document, dict) or document.keys() != DOCUMENT.keys():
-        raise ValueError(f"its document does not hold just {sorted(DOCUMENT)}")
+        raise ValueError(f"its document does not have exactly {sorted(DOCUMENT)}")
     for name, kind in DOCUMENT.items():
         if not isinstance(document[name], kind):
-            raise ValueError(f"its {name} is no {kind.__name__}")
+            raise ValueError(f"its {name} is not a {kind.__name__}")
     if document["estimator"] not in ESTIMATORS:
         raise ValueError(
-            f"it states the class {document['estimator']!r}, and load_model makes none "
-            f"but {', '.join(ESTIMATORS)}"
+            f"it holds a {document['estimator']!r}, and load_model loads only "
+            f"{', '.join(ESTIMATORS)}"
         )
     known = ESTIMATORS[document["estimator"]]._get_param_names()
     omitted = document["omitted"]
@@ -263,7 +272,7 @@ def _check_document(document):
         raise ValueError(f"{document['estimator']} has no parameter {unknown[0]!r}")
     for name in omitted:
         if name not in known or name not in OMITTABLE or name in document["parameters"]:
-            raise ValueError(f"it cannot leave the parameter {name!r} open")
+            raise ValueError(f"it cannot leave out the parameter {name!r}")
     if document["output"] not in ({}, *({"transform": name} for name in CONTAINERS)):
         raise ValueError(f"its output is set to {document['output']!r}")
 

@@ -1,6 +1,7 @@
 """Item-based nearest neighbours by content, or by users and content."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 
 from skvae.baselines._base import ItemModel
 from skvae.baselines._item_knn import nearest_items
+from skvae.utils._typing import MatrixLike
 
 
 class ContentItemKNN(ItemModel):
@@ -77,12 +79,14 @@ class ContentItemKNN(ItemModel):
         "shrinkage": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, n_neighbors=300, *, shrinkage=0.0):
+    def __init__(self, n_neighbors: int = 300, *, shrinkage: float = 0.0) -> None:
         self.n_neighbors = n_neighbors
         self.shrinkage = shrinkage
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, item_features):
+    def fit(
+        self, X: MatrixLike, y: Any = None, *, item_features: MatrixLike
+    ) -> "ContentItemKNN":
         """Find the neighbours of every item by their content.
 
         Parameters
@@ -181,13 +185,21 @@ class HybridItemKNN(ItemModel):
         "content_weight": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, n_neighbors=300, *, shrinkage=0.0, content_weight=1.0):
+    def __init__(
+        self,
+        n_neighbors: int = 300,
+        *,
+        shrinkage: float = 0.0,
+        content_weight: float = 1.0,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.shrinkage = shrinkage
         self.content_weight = content_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, item_features):
+    def fit(
+        self, X: MatrixLike, y: Any = None, *, item_features: MatrixLike
+    ) -> "HybridItemKNN":
         """Find the neighbours of every item by its users and its content.
 
         Parameters

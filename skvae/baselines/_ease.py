@@ -1,6 +1,7 @@
 """EASE, a linear autoencoder in closed form (Steck 2019)."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cholesky
@@ -9,6 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from skvae.baselines._base import ItemModel
+from skvae.utils._typing import MatrixLike
 
 
 class EASE(ItemModel):
@@ -55,11 +57,11 @@ class EASE(ItemModel):
 
     _parameter_constraints: dict = {"l2": [Interval(Real, 0, None, closed="neither")]}
 
-    def __init__(self, l2=500.0):
+    def __init__(self, l2: float = 500.0) -> None:
         self.l2 = l2
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: Any = None) -> "EASE":
         """Solve for the item weights.
 
         Parameters

@@ -1,6 +1,7 @@
 """Item-based nearest neighbours by common users."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,6 +9,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
 from skvae.baselines._base import ItemModel
+from skvae.utils._typing import MatrixLike
 
 # Similarities held as a dense block at a time.
 BLOCK_SIZE = 2**21
@@ -59,12 +61,12 @@ class ItemKNN(ItemModel):
         "shrinkage": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, n_neighbors=100, *, shrinkage=0.0):
+    def __init__(self, n_neighbors: int = 100, *, shrinkage: float = 0.0) -> None:
         self.n_neighbors = n_neighbors
         self.shrinkage = shrinkage
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: Any = None) -> "ItemKNN":
         """Find the neighbours of every item, by blocks of items.
 
         Parameters

@@ -1,8 +1,11 @@
 """Ranking by popularity."""
 
+from typing import Any
+
 import numpy as np
 
 from skvae.baselines._base import Baseline
+from skvae.utils._typing import MatrixLike
 
 
 class Popularity(Baseline):
@@ -39,7 +42,7 @@ class Popularity(Baseline):
            [ 3, -1]])
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: Any = None) -> "Popularity":
         """Count the users of each item.
 
         Parameters

@@ -23,6 +23,8 @@ class DataFrame(Protocol):
 MatrixLike: TypeAlias = ArrayLike | sp.spmatrix | sp.sparray | DataFrame
 CSR: TypeAlias = sp.csr_matrix | sp.csr_array
 RandomState: TypeAlias = int | np.random.RandomState | None
+# Ranked items, or with `return_scores` a tuple of items and scores.
+Ranking: TypeAlias = Any
 
 __all__ = [
     "CSR",
@@ -31,4 +33,5 @@ __all__ = [
     "MatrixLike",
     "NDArray",
     "RandomState",
+    "Ranking",
 ]

@@ -1,7 +1,8 @@
-"""Interrupt fits by SIGINT at random moments, and look at what they leave.
+"""Interrupt fits by SIGINT at random moments, and check the models they leave.
 
-Called by tests/test_cut_short.py as ``interrupted_fits.py NAME``. It prints of each fit
-where it was cut short: "before" anything was learned, or after how many epochs.
+Called by test_divergence_and_interruption.py as ``interrupted_fits.py NAME``. It
+prints for each fit when it was interrupted: "before" anything was learned, or after how
+many epochs.
 """
 
 import os
@@ -37,7 +38,7 @@ CASES = {
 
 
 def look_at(model, parameters):
-    """Say what an interrupted fit has left; raise unless it can be used."""
+    """Describe the model that an interrupted fit left; raise if it is not usable."""
     if "_module" not in vars(model):
         assert set(vars(model)) == parameters
         return "before"
@@ -54,7 +55,7 @@ def look_at(model, parameters):
 
 
 def fit_in_child(model, data):
-    """Fork a process that fits, and looks at what an interruption leaves."""
+    """Fork a process that fits, and checks the model if it is interrupted."""
     ready, tell = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,7 +1,7 @@
-"""Run a fit with a checkpoint over and over, each time killed at a random moment.
+"""Repeat a fit with a checkpoint, each time killed at a random moment.
 
-Called by tests/test_checkpoint.py as ``killed_fits.py CASE FOLDER``. It ends when a fit
-has ended before it was killed, and saved its model.
+Called by test_checkpoint.py as ``killed_fits.py CASE FOLDER``. It ends when a fit has
+ended before it was killed, and has saved its model.
 """
 
 import os
@@ -38,7 +38,7 @@ CASES = {
 
 
 class Slow(Callback):
-    """Take some time for each epoch, and note which are trained in this process."""
+    """Slow down each epoch, and record the epochs trained in this process."""
 
     def __init__(self, path):
         self.path = path

@@ -1,4 +1,4 @@
-"""A fit that was cut short goes on from its checkpoint, to the same bits."""
+"""An interrupted fit resumes from its checkpoint and ends with the same bits."""
 
 import os
 import runpy
@@ -28,7 +28,7 @@ SMALL = {"n_components": 6, "max_iter": 6, "random_state": 0}
 
 
 class InterruptAt(Callback):
-    """Interrupt in the first batch of a call's n-th epoch; note the epochs begun."""
+    """Interrupt in the first batch of the n-th epoch; record the epochs begun."""
 
     begun = []  # of the class: callbacks are cloned
 
@@ -71,7 +71,7 @@ def left_unfinished(path, X=X, model=None, n=4, **data):
 
 
 def assert_same_fit(one, other):
-    """Weights, moments, and all that is public are the same bits."""
+    """Assert that weights, moments and public attributes have the same bits."""
     for name, value in one._module.state_dict().items():
         assert torch.equal(value, other._module.state_dict()[name]), name
     for name, moments in one._state.optimizer.items():
@@ -100,7 +100,7 @@ def assert_same_fit(one, other):
         pytest.param("gaussian", marks=pytest.mark.slow),
     ],
 )
-def test_killed_fits_end_with_the_bits_of_one_that_was_not(case, tmp_path):
+def test_killed_and_resumed_fits_have_the_bits_of_an_uninterrupted_one(case, tmp_path):
     command = [sys.executable, SCRIPT, case, tmp_path]
     subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert not [name for name in os.listdir(tmp_path) if "checkpoint" in name]
@@ -117,7 +117,7 @@ def test_killed_fits_end_with_the_bits_of_one_that_was_not(case, tmp_path):
 @pytest.mark.parametrize(
     "name", ["search", "gaussian", pytest.param("stopping", marks=pytest.mark.slow)]
 )
-def test_interrupted_fit_goes_on_in_every_stage(name, path):
+def test_interrupted_fit_resumes_in_every_stage(name, path):
     model, data = CASES[name]
     whole = clone(model).fit(data)
     n_epochs = len(_begun(clone(model), data))
@@ -131,7 +131,7 @@ def test_interrupted_fit_goes_on_in_every_stage(name, path):
     assert not path.exists()
 
 
-def test_early_stopping_counts_on_and_keeps_the_best_weights(path):
+def test_early_stopping_resumes_its_count_and_keeps_the_best_weights(path):
     model = MultVAERecommender(
         8,
         random_state=0,
@@ -155,7 +155,7 @@ def _begun(model, data):
     return list(InterruptAt.begun)
 
 
-# What a checkpoint is of
+# Checkpoints of other fits
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,9 @@ def _begun(model, data):
         ({"random_state": None}, "random_state was 0 and is None now"),
     ],
 )
-def test_other_parameters_are_refused_with_what_differs(path, changed, said):
+def test_checkpoint_of_other_parameters_is_refused_with_the_differences(
+    path, changed, said
+):
     model = MultVAERecommender(**SMALL, annealing=1.0)
     left_unfinished(path, model=model)
     content = path.read_bytes()
@@ -179,7 +181,7 @@ def test_other_parameters_are_refused_with_what_differs(path, changed, said):
         check_is_fitted(other)
 
 
-def test_other_data_are_refused_with_what_differs(path):
+def test_checkpoint_of_other_data_is_refused_with_the_differences(path):
     left_unfinished(path)
     model = MultVAERecommender(**SMALL, checkpoint=path)
     with pytest.raises(ValueError, match=r"X was of shape \(150, 60\) with .* \(149,"):
@@ -199,7 +201,7 @@ def test_other_data_are_refused_with_what_differs(path):
     assert not path.exists()
 
 
-def test_validation_set_of_ones_own_is_resumed(path):
+def test_fit_with_a_validation_set_is_resumed(path):
     data = dict(
         zip(("X_val", "y_val"), hold_out_interactions(X[:50], random_state=0), strict=1)
     )
@@ -208,7 +210,7 @@ def test_validation_set_of_ones_own_is_resumed(path):
     assert_same_fit(MultVAERecommender(**SMALL).fit(X, **data), resumed)
 
 
-def test_what_is_no_checkpoint_is_refused_and_left(path):
+def test_other_files_are_refused_and_kept(path):
     model = MultVAERecommender(**SMALL).fit(X)
     save_model(model, path)
     saved = path.read_bytes()
@@ -223,7 +225,7 @@ def test_what_is_no_checkpoint_is_refused_and_left(path):
 
 
 @pytest.mark.parametrize("random_state", [None, "instance"])
-def test_seed_that_is_no_int_is_that_of_the_file(path, random_state):
+def test_seed_of_the_file_is_used_if_random_state_is_not_an_int(path, random_state):
     def model():
         seed = random_state and np.random.RandomState(0)
         return MultVAERecommender(**{**SMALL, "random_state": seed}, checkpoint=path)
@@ -237,7 +239,7 @@ def test_seed_that_is_no_int_is_that_of_the_file(path, random_state):
     assert again._state.seed == seed
 
 
-def test_network_of_another_shape_is_refused(path):
+def test_checkpoint_of_a_network_of_another_shape_is_refused(path):
     def network(width):
         def encoder(n_in, n_out):
             layers = [torch.nn.Linear(n_in, width), torch.nn.Linear(width, n_out)]
@@ -252,7 +254,7 @@ def test_network_of_another_shape_is_refused(path):
     assert_same_fit(network(5).fit(X), resumed)
 
 
-def test_file_of_another_version_is_resumed_with_a_warning(path):
+def test_checkpoint_of_another_version_is_resumed_with_a_warning(path):
     left_unfinished(path)
     document, tensors = read_tensor_file(path)
     write_tensor_file(path, {**document, "skvae_version": "0.0.1"}, tensors)
@@ -263,7 +265,7 @@ def test_file_of_another_version_is_resumed_with_a_warning(path):
 # The file
 
 
-def test_fit_without_interruption_leaves_nothing_and_changes_nothing(tmp_path):
+def test_uninterrupted_fit_leaves_no_file_and_has_the_same_bits(tmp_path):
     for checkpoint in (tmp_path / "file", str(tmp_path)):
         model = MultVAERecommender(**SMALL, checkpoint=checkpoint).fit(X)
         assert_same_fit(MultVAERecommender(**SMALL).fit(X), model)
@@ -284,7 +286,7 @@ def test_fit_that_diverges_leaves_no_file(path):
     assert not path.exists()
 
 
-def test_fit_that_fails_otherwise_can_be_resumed(path):
+def test_fit_that_fails_for_another_reason_can_be_resumed(path):
     class Fail(Callback):
         def on_epoch_begin(self, net, **kwargs):
             if len(net.history) == 4:
@@ -300,7 +302,7 @@ def test_fit_that_fails_otherwise_can_be_resumed(path):
     assert InterruptAt.begun == [4, 5, 6]
 
 
-def test_writes_take_a_bounded_share_of_the_time(path, monkeypatch):
+def test_writing_takes_a_bounded_share_of_the_time(path, monkeypatch):
     times = []
 
     def writing(*args):
@@ -341,7 +343,7 @@ def test_leftovers_of_killed_writes_are_removed(path):
     assert os.listdir(path.parent) == [others.name]
 
 
-def test_search_in_a_folder_is_resumed_where_it_was_cut_short(tmp_path):
+def test_interrupted_search_with_a_folder_is_resumed(tmp_path):
     def search(**settings):
         return GridSearchCV(
             MultVAERecommender(**SMALL, **settings),
@@ -381,7 +383,7 @@ def test_search_on_one_file_refuses_the_fit_of_another_candidate(path):
         search.fit(X)
 
 
-# What does not go with it
+# Parameters that exclude a checkpoint
 
 
 @pytest.mark.parametrize(
@@ -396,7 +398,7 @@ def test_search_on_one_file_refuses_the_fit_of_another_candidate(path):
         ({"callbacks": [("mine", Freezer("encoder*"))]}, "callbacks holds Freezer"),
     ],
 )
-def test_what_cannot_be_resumed_is_refused(path, settings, match):
+def test_parameters_that_cannot_be_resumed_are_refused(path, settings, match):
     model = MultVAERecommender(**{**SMALL, "checkpoint": path, **settings})
     with pytest.raises(ValueError, match=match):
         model.fit(X)
@@ -404,7 +406,7 @@ def test_what_cannot_be_resumed_is_refused(path, settings, match):
         check_is_fitted(model)
 
 
-def test_folder_that_is_not_there_is_refused_before_training(tmp_path):
+def test_missing_folder_is_refused_before_training(tmp_path):
     model = MultVAERecommender(**SMALL, checkpoint=tmp_path / "none" / "file")
     with pytest.raises(ValueError, match="not a folder.*another path"):
         model.fit(X)

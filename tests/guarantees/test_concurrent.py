@@ -1,4 +1,4 @@
-"""One fitted estimator, used from several threads at once."""
+"""A fitted estimator can be used from several threads at the same time."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,7 +34,7 @@ def fitted(name):
         ("vae", "score_samples"),
     ],
 )
-def test_threads_get_what_one_call_after_the_other_gets(name, method):
+def test_concurrent_calls_return_the_results_of_sequential_ones(name, method):
     call = getattr(fitted(name), method)
     parts = [X[start::N_THREADS] for start in range(N_THREADS)] * 3
     expected = [call(part) for part in parts]
@@ -44,7 +44,7 @@ def test_threads_get_what_one_call_after_the_other_gets(name, method):
         np.testing.assert_array_equal(one, other)
 
 
-def test_fits_in_threads_do_not_mix():
+def test_fits_in_threads_are_independent():
     def weights(seed):
         model = MultVAERecommender(5, max_iter=3, random_state=seed).fit(X)
         return model.transform(X)

@@ -1,4 +1,4 @@
-"""Quality on generated data stays what it was: a fall shows before it is released.
+"""Quality on generated data does not change unnoticed.
 
 Data and seeds are fixed. The values were measured once, by running this file as a
 script; the tolerances leave room for the rounding of other machines and versions. They
@@ -22,7 +22,7 @@ def interactions():
 
 
 def words(item_factors, seed=0):
-    """Words of items that tell of their tastes: counts of shape (n_items, 60)."""
+    """Counts of words that depend on the tastes of items: shape (n_items, 60)."""
     rng = np.random.RandomState(seed)
     topics = rng.dirichlet(np.full(60, 0.1), size=item_factors.shape[1])
     tastes = item_factors / item_factors.sum(axis=1, keepdims=True)
@@ -57,7 +57,7 @@ def factorization(seed):
 
 
 def cold_items(seed):
-    """Recall of items that nobody has met, from their words, among these items."""
+    """Recall of items without interactions among such items, from their words."""
     X, _, data = interactions()
     train, truth, items = hold_out_items(X, random_state=0)
     model = CollaborativeVAE(20, max_iter=2, lambda_v=10, random_state=seed)
@@ -88,7 +88,7 @@ MEASURED = {  # value and tolerance
 
 
 @pytest.mark.parametrize("measure", MEASURED, ids=lambda measure: measure.__name__)
-def test_quality_is_what_it_was(measure):
+def test_quality_has_not_changed(measure):
     value, tolerance = MEASURED[measure]
     assert measure(0) == pytest.approx(value, abs=tolerance)
 

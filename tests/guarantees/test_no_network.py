@@ -1,4 +1,4 @@
-"""Only `fetch_*` talk to the network: a socket made by anything else is an error."""
+"""Only `fetch_*` use the network: any other socket is an error."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ except Asked:
 """
 
 
-def test_no_network_but_for_what_fetches():
+def test_only_fetchers_use_the_network():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True
     )

@@ -9,7 +9,7 @@ X, _ = make_checkerboard(100, 40)
 
 
 def with_room_for(n_rows, function):
-    """Do as a function does whose device has room for so many rows."""
+    """Return a function that runs out of memory for more than so many rows."""
     seen = []
 
     def limited(rows, *args):
@@ -26,7 +26,7 @@ def model():
     return MultVAERecommender(4, max_iter=2, random_state=0).fit(X)
 
 
-def test_inference_goes_on_with_half_the_rows(model, monkeypatch):
+def test_inference_continues_with_half_the_rows(model, monkeypatch):
     Z = model.transform(X)
     expected = model.inverse_transform(Z)
     decode, seen = with_room_for(32, model._module.decode)
@@ -36,7 +36,7 @@ def test_inference_goes_on_with_half_the_rows(model, monkeypatch):
     assert seen[-1] <= 32
 
 
-def test_inference_ends_where_no_rows_fit(model, monkeypatch):
+def test_inference_raises_if_not_even_a_few_rows_fit(model, monkeypatch):
     decode, seen = with_room_for(0, model._module.decode)
     monkeypatch.setattr(model._module, "decode", decode)
     with pytest.raises(torch.cuda.OutOfMemoryError, match="with 16 rows at once"):
@@ -44,7 +44,9 @@ def test_inference_ends_where_no_rows_fit(model, monkeypatch):
     assert seen[-1] == 16
 
 
-def test_training_says_what_to_lower_and_leaves_the_estimator(model, monkeypatch):
+def test_out_of_memory_in_training_says_what_to_lower_and_keeps_the_estimator(
+    model, monkeypatch
+):
     before = dict(vars(model))
 
     def nll(*args):

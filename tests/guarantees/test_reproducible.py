@@ -1,4 +1,4 @@
-"""Same seed, same machine, same number of threads: the same bits, however it is run."""
+"""Fits with the same seed, machine and number of threads have the same bits."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def fit(name, model=None):
 
 
 def digest(model):
-    """Hash of the weights, of what is learned beside them, and of what comes of it."""
+    """Hash of weights, curves and results of a fitted model."""
     hashed = hashlib.sha256()
     for name, value in sorted(model._module.state_dict().items()):
         hashed.update(name.encode() + value.cpu().numpy().tobytes())
@@ -79,8 +79,8 @@ def test_second_fit_on_a_device_has_the_bits_of_the_first(name, device):
 
 
 @each
-def test_data_at_odd_places_in_memory_give_the_same_bits(name, expected):
-    """Where a product begins in memory may decide how a library computes it."""
+def test_unaligned_data_give_the_same_bits(name, expected):
+    """A library may choose its kernel by the alignment of memory."""
     shifted = X.copy()
     for part in ("data", "indices"):
         values = getattr(X, part)
@@ -98,7 +98,7 @@ def test_other_seed_gives_another_model(name, expected):
 
 
 @each
-def test_global_generators_are_neither_used_nor_touched(name, expected):
+def test_global_generators_are_neither_used_nor_changed(name, expected):
     np.random.seed(1)  # noqa: NPY002
     torch.manual_seed(1)
     numpy_before = np.random.get_state()[1].copy()  # noqa: NPY002
@@ -111,7 +111,7 @@ def test_global_generators_are_neither_used_nor_touched(name, expected):
 @pytest.mark.skipif(
     "SKVAE_TEST_BLAS" in os.environ, reason="other processes have the usual BLAS"
 )
-def test_process_of_its_own_gives_the_same_bits(expected):
+def test_another_process_gives_the_same_bits(expected):
     code = (
         "import json, runpy, sys, torch; torch.set_num_threads(1); "
         "print(json.dumps(runpy.run_path(sys.argv[1])['digests']()))"
@@ -128,7 +128,7 @@ def test_process_of_its_own_gives_the_same_bits(expected):
 
 @pytest.mark.slow
 def test_workers_of_joblib_give_the_same_bits(expected):
-    """The way of `n_jobs` in scikit-learn's searches."""
+    """As with `n_jobs` in scikit-learn's searches."""
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         models = joblib.Parallel(n_jobs=2)(
             joblib.delayed(clone(model).fit)(X, **DATA[name])
@@ -137,7 +137,7 @@ def test_workers_of_joblib_give_the_same_bits(expected):
     assert dict(zip(MODELS, map(digest, models), strict=True)) == expected
 
 
-def test_threads_at_once_give_the_same_bits(expected):
+def test_concurrent_threads_give_the_same_bits(expected):
     names = [*MODELS, *MODELS]
     with ThreadPoolExecutor(len(names)) as pool:
         found = list(pool.map(lambda name: digest(fit(name)), names))
@@ -153,7 +153,7 @@ def test_pickling_before_and_after_the_fit_changes_nothing(name, expected):
 
 @each
 @pytest.mark.parametrize("verbose", [1, 2])
-def test_being_told_of_the_fit_changes_nothing(name, verbose, expected, capsys):
+def test_verbose_does_not_change_the_bits(name, verbose, expected, capsys):
     model = fit(name, clone(MODELS[name]).set_params(verbose=verbose))
     assert digest(model) == expected[name]
     assert "".join(capsys.readouterr())

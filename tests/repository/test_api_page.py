@@ -1,4 +1,4 @@
-"""The page of the API lists all that is public, with a link to a page of its own."""
+"""The API reference lists all public objects and links to their pages."""
 
 import importlib
 import inspect
@@ -12,7 +12,7 @@ from docs.tools import api_page
 
 
 def public_modules():
-    """Modules whose names have no underscore and that say what is public in them."""
+    """Modules whose names have no underscore and that have an `__all__`."""
     found = [skvae.__name__]
     for module in pkgutil.walk_packages(skvae.__path__, "skvae."):
         if not any(part.startswith("_") for part in module.name.split(".")):
@@ -47,7 +47,7 @@ def test_every_public_object_is_listed_under_its_module():
     assert sorted(listed) == public_objects()
 
 
-def test_what_stands_in_all_is_there():
+def test_all_names_in_all_exist():
     for module in map(importlib.import_module, public_modules()):
         for name in module.__all__:
             assert hasattr(module, name)

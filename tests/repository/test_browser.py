@@ -1,4 +1,4 @@
-"""The built site in a browser: no wide pages, errors or requests to other hosts."""
+"""In a browser no page is too wide or broken, or loads files of other hosts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Python blocks of the pages run, and print the outputs that the pages show."""
+"""The Python blocks of the pages run and print the output shown there."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ import torch
 from docs.tools import code_blocks
 from docs.tools.code_blocks import DOCS, blocks, pages, run_page, same_output
 
-# Number of blocks that are not run with their page, by mark.
+# Number of blocks that are not run with their pages, by mark.
 NOT_RUN = {
     "coming_from.md": {"environment": 4},
     "guide/scale.md": {"GPU": 1},
@@ -48,7 +48,7 @@ def test_blocks_that_are_not_run_are_counted(page):
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_name)
-def test_all_python_in_pages_is_in_tested_blocks(page):
+def test_all_python_blocks_are_tested(page):
     text = page.read_text(encoding="utf-8")
     shown = re.findall(r"python$|^\s*>>> ", text, flags=re.MULTILINE)
     fences = [
@@ -65,7 +65,7 @@ def test_outputs_are_compared_number_by_number():
     assert not same_output("", "0.50")
 
 
-def test_write_outputs_updates_the_output_block(tmp_path):
+def test_outputs_are_written_below_their_blocks(tmp_path):
     page = tmp_path / "page.md"
     before = "# A\n\n```python\nprint(1 + 1)\n```\n\n```output\n?\n```\n\nEnd.\n"
     page.write_text(before, encoding="utf-8")

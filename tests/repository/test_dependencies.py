@@ -1,4 +1,4 @@
-"""Few dependencies, each with its reason, each lower bound tested."""
+"""Every dependency has a reason, and every lower bound is tested."""
 
 import ast
 import sys
@@ -21,9 +21,9 @@ EXTRAS = PROJECT["optional-dependencies"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 EVERY = RUNTIME + [Requirement(line) for lines in EXTRAS.values() for line in lines]
 
-# torch: one release is pinned for all of development; ruff runs in one environment.
-NOT_PINNED = {"torch", "ruff"}
-# What an oldest release calls for and later ones have taken away.
+# One release of torch is pinned for all of development.
+NOT_PINNED = {"torch"}
+# Needed by the oldest releases because of functions that later ones removed.
 HELD_BACK = {"pyparsing"}
 TESTED = [
     requirement
@@ -56,7 +56,17 @@ def test_the_lower_bound_is_what_the_oldest_environment_pins(requirement):
     assert pinned.release[: len(bound.release)] == bound.release
 
 
-def test_nothing_is_pinned_in_vain():
+def test_the_conda_recipe_asks_for_the_same_versions():
+    recipe = (ROOT / "conda" / "meta.yaml").read_text()
+    run = recipe.partition("  run:\n")[2].partition("\ntest:")[0]
+    asked = {
+        line.strip().removeprefix("- ").replace(" ", "") for line in run.split("\n")
+    }
+    expected = {str(each).replace("torch", "pytorch", 1) for each in RUNTIME}
+    assert asked - {""} == expected | {f"python{PROJECT['requires-python']}"}
+
+
+def test_every_pinned_package_is_a_dependency():
     pinned = set(oldest()) - HELD_BACK
     assert pinned <= {requirement.name for requirement in EVERY}
 
@@ -73,7 +83,7 @@ def test_every_dependency_has_its_reason(name):
     assert all(reason.strip() for reason in reasons)
 
 
-def test_the_package_imports_what_it_declares_and_no_more():
+def test_the_package_imports_exactly_what_it_declares():
     imported = set()
     for path in Path(skvae.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -84,6 +94,5 @@ def test_the_package_imports_what_it_declares_and_no_more():
     foreign = imported - set(sys.stdlib_module_names) - {"skvae"}
     declared = {each.name.replace("scikit-learn", "sklearn") for each in RUNTIME}
     assert declared <= foreign
-    # Imported where the caller brings a frame of polars, asks for a picture, or turns
-    # the checks of estimators into tests.
+    # Imported only for data frames of polars, for pictures, and for checks as tests.
     assert foreign - declared <= {"polars", "matplotlib", "pytest"}

@@ -1,4 +1,4 @@
-"""The targets of all links, pictures and scripts of the built site exist."""
+"""Every link, picture and script of the built site exists."""
 
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -25,7 +25,7 @@ class Page(HTMLParser):
 
 
 def broken_references(site):
-    """Return the number of references within the site, and a list of broken ones."""
+    """Return the number of references within the site, and the broken ones."""
     paths = [path.resolve() for path in site.rglob("*.html")]
     read = {path: Page(path) for path in paths if "_static" not in path.parts}
     n_checked, broken = 0, []
@@ -53,7 +53,7 @@ def test_all_references_within_the_site_resolve(site):
     assert not broken, "\n".join(sorted(set(broken)))
 
 
-def test_broken_references_are_found(tmp_path):
+def test_broken_links_are_found(tmp_path):
     (tmp_path / "a.html").write_text(
         '<a href="b.html#here">1</a><a href="b.html#gone">2</a><img src="c.png">'
         '<a href="#top">3</a><a href="https://example.org/gone">4</a>'

@@ -1,4 +1,4 @@
-"""Blocks of the pages for other packages run, each in its own environment."""
+"""The code shown for other packages runs in their environments."""
 
 import json
 import os

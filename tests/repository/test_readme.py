@@ -1,4 +1,4 @@
-"""Code blocks of the README run."""
+"""The code of the README runs."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
-def test_blocks_run_in_order(tmp_path, monkeypatch, capsys):
+def test_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in BLOCKS:

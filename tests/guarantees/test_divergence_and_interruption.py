@@ -1,4 +1,4 @@
-"""Fits that diverge or are interrupted: what is raised, and what is left."""
+"""Errors of fits that diverge or are interrupted, and the models they leave."""
 
 import os
 import pkgutil
@@ -23,7 +23,7 @@ ESTIMATORS = {
     "factors": (CollaborativeVAE, {}),
 }
 WITH_NETWORK = ["mult", "vae", "content"]
-# Steps of the first take weights, and so the next loss, past float32.
+# The first step takes the weights, and so the next loss, beyond float32.
 DIVERGING = {"learning_rate_init": 1e30}
 
 
@@ -36,7 +36,7 @@ def fit(name, model):
 
 
 class Batches(Callback):
-    """Count the batches that training has begun."""
+    """Counts the batches of the training."""
 
     n = 0  # of the class: callbacks are cloned
 
@@ -48,7 +48,7 @@ class Batches(Callback):
 
 
 @pytest.mark.parametrize("name", WITH_NETWORK)
-def test_divergence_is_named_and_a_fresh_estimator_stays_unfitted(name):
+def test_divergence_is_reported_and_an_unfitted_estimator_stays_unfitted(name):
     model = make(name, **DIVERGING)
     with pytest.raises(
         ValueError, match="epoch 1, batch 2: .*learning rate.*1e.30.*lower learning_rat"
@@ -58,7 +58,7 @@ def test_divergence_is_named_and_a_fresh_estimator_stays_unfitted(name):
 
 
 @pytest.mark.parametrize("name", WITH_NETWORK)
-def test_divergence_of_a_second_fit_leaves_the_first(name):
+def test_divergence_of_a_second_fit_keeps_the_first_model(name):
     model = fit(name, make(name))
     before, attributes = model.transform(X), set(vars(model))
     with pytest.raises(ValueError, match="has diverged"):
@@ -70,7 +70,7 @@ def test_divergence_of_a_second_fit_leaves_the_first(name):
 
 @pytest.mark.parametrize("how", ["fit", "partial_fit"])
 @pytest.mark.parametrize("name", ["mult", "vae"])
-def test_divergence_of_training_that_goes_on_leaves_the_last_good_state(name, how):
+def test_divergence_of_continued_training_keeps_the_last_good_state(name, how):
     model, twin = fit(name, make(name)), fit(name, make(name))
     before = model.transform(X)
     settings = {"warm_start": how == "fit", "lr_schedule": None}
@@ -78,7 +78,7 @@ def test_divergence_of_training_that_goes_on_leaves_the_last_good_state(name, ho
     with pytest.raises(ValueError, match="epoch 5, batch 2: .*has diverged"):
         getattr(model, how)(X)
     np.testing.assert_array_equal(model.transform(X), before)
-    # Weights, moments and counts: training goes on as if nothing had happened.
+    # Weights, moments and counts are kept: training continues from them.
     model.set_params(learning_rate_init=twin.learning_rate_init)
     getattr(model, how)(X)
     getattr(twin.set_params(**settings), how)(X)
@@ -97,7 +97,7 @@ def test_divergence_ends_the_fit_at_once(name, device):
     assert Batches.n <= (2 if device == "cpu" else 64)
 
 
-def test_loss_is_looked_at_every_so_many_steps_where_looking_waits(monkeypatch):
+def test_loss_is_checked_every_so_many_steps_on_a_device(monkeypatch):
     monkeypatch.setattr("skvae._training._net._steps_between_checks", lambda device: 4)
     Batches.n = 0
     with pytest.raises(ValueError, match="epoch 1, batch 2:"):
@@ -106,7 +106,7 @@ def test_loss_is_looked_at_every_so_many_steps_where_looking_waits(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["mult", "vae"])
-def test_weights_that_the_last_step_makes_infinite_are_told_of(name):
+def test_weights_that_become_infinite_in_the_last_step_are_reported(name):
     model = make(name, max_iter=1, batch_size=len(X.indptr), learning_rate_init=1e39)
     with pytest.raises(ValueError, match="Weights became infinite in epoch 1"):
         fit(name, model)
@@ -129,7 +129,7 @@ def test_weights_that_the_last_step_makes_infinite_are_told_of(name):
         ),
     ],
 )
-def test_divergence_of_content_says_of_which_training(settings, words, match):
+def test_divergence_names_the_training_of_content_that_diverged(settings, words, match):
     model = make("content", **settings)
     with pytest.raises(ValueError, match=match):
         model.fit(X, item_features=words)
@@ -159,7 +159,7 @@ def test_objective_that_becomes_infinite_ends_the_rounds(monkeypatch):
 
 
 def assert_usable(model):
-    """All that belongs to a fit is there, and can be computed with and saved."""
+    """Assert that the model has all attributes of a fit, and can be used and saved."""
     assert np.isfinite(model.transform(X)).all()
     if isinstance(model, CollaborativeVAE):
         np.testing.assert_array_equal(model.transform(X), model.user_factors_)
@@ -170,7 +170,7 @@ def assert_usable(model):
 
 
 def interrupting(function, at):
-    """Let a function raise a KeyboardInterrupt in its call number `at`, from 1."""
+    """Make a function raise a KeyboardInterrupt in its call number `at`, from 1."""
     calls = []
 
     def interrupted(*args, **kwargs):
@@ -202,7 +202,7 @@ def interrupting(function, at):
         ("factors", "skvae._collaborative._rounds.inverse_cholesky", 7),
     ],
 )
-def test_interruption_anywhere_leaves_what_can_be_used(
+def test_interruption_anywhere_leaves_a_usable_model(
     name, place, at, monkeypatch, tmp_path
 ):
     settings = {"early_stopping": True, "refit": True}
@@ -235,7 +235,7 @@ def test_interruption_anywhere_leaves_what_can_be_used(
         pytest.param("factors", marks=pytest.mark.slow),
     ],
 )
-def test_ctrl_c_at_any_moment_leaves_what_can_be_used(name):
+def test_ctrl_c_at_any_moment_leaves_a_usable_model(name):
     script = Path(__file__).parent / "interrupted_fits.py"
     done = subprocess.run(
         [sys.executable, script, name],

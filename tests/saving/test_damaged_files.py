@@ -1,0 +1,280 @@
+"""Damaged and forged files are refused, and no code of theirs is run."""
+
+import itertools
+import json
+import os
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from skvae import (
+    MultVAERecommender,
+    VAETransformer,
+    load_model,
+    save_model,
+)
+from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
+from tests.saving.models import (
+    REAL,
+    SMALL,
+    X,
+)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Bytes of a valid file."""
+    path = tmp_path_factory.mktemp("saved") / "model"
+    model = MultVAERecommender(2, max_iter=1, random_state=0).fit(X[:, :5])
+    save_model(model, path, item_ids=list("abcde"))
+    return path.read_bytes()
+
+
+def assert_refused(path, message="cannot be loaded"):
+    with pytest.raises(ValueError, match=message) as error:
+        load_model(path)
+    assert str(path) in str(error.value)
+
+
+def parts(saved):
+    """Parsed header of a file, and the rest."""
+    end = 8 + int.from_bytes(saved[:8], "little")
+    return json.loads(saved[8:end]), saved[end:]
+
+
+def joined(header, rest):
+    if not isinstance(header, bytes):
+        header = json.dumps(header).encode()
+    return len(header).to_bytes(8, "little") + header + rest
+
+
+def forge(path, saved, change_document=None, **tensors):
+    """Write a changed file with a correct hash; a tensor of None is left out."""
+    path.write_bytes(saved)
+    document, old = read_tensor_file(path)
+    if change_document:
+        change_document(document)
+    new = {**old, **tensors}
+    new = {name: tensor for name, tensor in new.items() if tensor is not None}
+    write_tensor_file(path, document, new)
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("hit",)
+
+
+def test_pickles_are_not_run(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    for dump in (pickle.dumps, lambda value: pickle.dumps([value] * 1000)):
+        path.write_bytes(dump(Payload()))
+        assert_refused(path, "damaged or not a model file")
+    torch.save({"a": Payload()}, path)
+    assert_refused(path, "damaged or not a model file")
+    assert not os.path.exists("hit")
+
+
+def test_truncated_files_are_refused(path, saved):
+    for length in (*range(16), *range(16, len(saved), 97), len(saved) - 1):
+        path.write_bytes(saved[:length])
+        assert_refused(path)
+    path.write_bytes(saved + b"\0")
+    assert_refused(path)
+
+
+def test_flipped_bits_are_detected(path, saved):
+    for place in (*range(16), *range(16, len(saved), 19)):
+        changed = bytearray(saved)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        assert_refused(path)
+
+
+def test_other_formats_are_refused(path, saved):
+    header, rest = parts(saved)
+    header["__metadata__"]["format"] = "skvae 2"
+    path.write_bytes(joined(header, rest))
+    assert_refused(path, "states the format 'skvae 2'.*reads 'skvae 1'")
+    del header["__metadata__"]
+    path.write_bytes(joined(header, rest))
+    assert_refused(path, "states the format None")
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        (["estimator"], "Pipeline", "holds a 'Pipeline'"),
+        (["estimator"], "../../etc/passwd", "holds a '../../etc/passwd'"),
+        (["estimator"], "os.system", "holds a"),
+        (["estimator"], ["MultVAERecommender"], "estimator is not a str"),
+        (["skvae_version"], 1, "skvae_version is not a str"),
+        (["more"], 1, "does not have exactly"),
+        (["output"], {"transform": "os"}, "output is set to"),
+        (["output"], {"__class__": "os"}, "output is set to"),
+        (["omitted"], ["activation"], "leave out .* 'activation'"),
+        (["omitted"], [["callbacks"]], "leave out"),
+        (["parameters", "__class__"], "os", "no parameter '__class__'"),
+        (["parameters", "likelihood"], "gaussian", "no parameter 'likelihood'"),
+        (["parameters", "n_components"], -1, "'n_components' parameter"),
+        (["parameters", "n_components"], "2", "'n_components' parameter"),
+        (["parameters", "n_components"], [2], "'n_components' parameter"),
+        (["parameters", "activation"], "exec", "'activation' parameter"),
+        (["parameters", "callbacks"], "os.system", "'callbacks' parameter"),
+        (["parameters", "callbacks"], ["os.system"], "callbacks holds"),
+        (["parameters", "hidden_layer_sizes"], 3, "'hidden_layer_sizes'"),
+        (["parameters", "hidden_layer_sizes"], [-3], "hidden_layer_sizes"),
+        (["parameters", "hidden_layer_sizes"], [3], "lacks the tensor"),
+        (["parameters", "hidden_layer_sizes"], [1] * 10**5, "100000 hidden layers"),
+        (["parameters", "hidden_layer_sizes"], {"tuple": 3}, "keys"),
+        (["parameters", "hidden_layer_sizes"], {"set": []}, "keys"),
+        (["parameters", "n_components"], 3, "type and shape"),
+        (["parameters", "n_components"], 10**9, "type and shape"),
+        (["parameters", "n_components"], 10**19, "cannot be loaded"),
+        (["parameters", "tied_weights"], False, "lacks the tensor"),
+        (["parameters", "variational"], False, "has no place for"),
+    ],
+)
+def test_bad_documents_are_refused(where, value, message, path, saved):
+    def change(document):
+        for key in where[:-1]:
+            document = document[key]
+        document[where[-1]] = value
+
+    resource = pytest.importorskip("resource")
+    forge(path, saved, change)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert_refused(path, message)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 2**16  # in KiB on Linux; no network of that size was made
+
+
+LATENT, WIDTH = 2, 5
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("module.encoder.layers.0.weight", None, "lacks the tensor"),
+        ("module.encoder.layers.0.weight", torch.zeros(WIDTH, LATENT + 1), "shape"),
+        ("module.encoder.layers.0.weight", torch.zeros(LATENT, WIDTH), "shape"),
+        ("module.encoder.layers.0.weight", torch.zeros(2**40, 0), "shape"),
+        (
+            "module.encoder.layers.0.weight",
+            torch.zeros(WIDTH, LATENT, dtype=torch.float64),
+            "type",
+        ),
+        ("module.more", torch.zeros(1), "has no place for"),
+        ("module.encoder.module.more", torch.zeros(1), "has no place for"),
+        ("more", torch.zeros(1), "has no place for"),
+        ("../../more", torch.zeros(1), "has no place for"),
+        ("__class__", torch.zeros(1), "has no place for"),
+        ("moments.encoder.layers.0.weight.exp_avg", torch.zeros(1), "shape"),
+        ("moments.encoder.layers.0.weight.exp_avg", None, "lacks the tensor"),
+        ("moments.more.step", torch.zeros(()), "has no place for"),
+        ("n_features_in_", None, "lacks the tensor"),
+        ("n_features_in_", torch.tensor(6), "shape"),
+        ("n_features_in_", torch.tensor(-1), "cannot be loaded"),
+        ("n_features_in_", torch.tensor(10**12), "shape"),
+        ("n_features_in_", torch.tensor([5]), "shape"),
+        ("n_features_in_", torch.tensor(5.0), "type"),
+        ("n_iter_", torch.tensor(-1), "n_iter_ is -1"),
+        ("n_iter_", None, "lacks the tensor"),
+        ("loss_curve_", torch.zeros(7, dtype=torch.float64), "shape"),
+        ("_row_totals.values", torch.zeros(1000, dtype=torch.int64), "shape"),
+        ("best_iter_", torch.tensor(1), "lacks the tensor"),
+        ("component_kl_", torch.zeros(2), "has no place for"),
+        ("user_factors_", torch.zeros(60, 2), "has no place for"),
+        ("item_ids_", b'["a"]', "1 entries for 5"),
+        ("item_ids_", b'{"a": 1}', "neither all text nor"),
+        ("item_ids_", b'["a", 1, 2, 3, 4]', "neither all text nor"),
+        ("item_ids_", b"[[], [], [], [], []]", "neither all text nor"),
+        ("item_ids_", b"[1, 2, 3, 4, 1" + b"0" * 100 + b"]", "neither all text nor"),
+        ("item_ids_", b"[NaN, NaN, NaN, NaN, NaN]", "JSON holds NaN"),
+        ("item_ids_", b"[1e999]", "not finite"),
+        ("item_ids_", b"[" * 10**6, "nested too deep"),
+        ("item_ids_", b'{"a": 1, "a": 2}', "key twice"),
+        ("item_ids_", b"\xff\xfe\xff", "cannot be loaded"),
+        ("item_ids_", torch.zeros(5), "type"),
+    ],
+)
+def test_bad_tensors_are_refused(name, tensor, message, path, saved):
+    if isinstance(tensor, bytes):
+        tensor = torch.frombuffer(bytearray(tensor), dtype=torch.uint8)
+    forge(path, saved, **{name: tensor})
+    assert_refused(path, message)
+
+
+def test_forged_file_without_changes_loads(path, saved):
+    """So the files above are refused because of what was changed in them."""
+    forge(path, saved)
+    assert load_model(path).item_ids_.tolist() == list("abcde")
+
+
+def test_absurd_headers_are_refused(path, saved):
+    header, rest = parts(saved)
+    text = json.dumps(header)
+    twice = '{"__metadata__":{"format":"skvae 1",' + text[len('{"__metadata__": {') :]
+    repeated = json.dumps({"n_iter_": header["n_iter_"]})[1:-1]
+    huge = {**header, "n_iter_": {**header["n_iter_"], "shape": [2**40, 2**40]}}
+    beyond = {**header, "n_iter_": {**header["n_iter_"], "data_offsets": [0, 2**60]}}
+    files = {
+        "length past the end": (2**40).to_bytes(8, "little") + saved[8:],
+        "length of 2**64 - 1": b"\xff" * 8 + saved[8:],
+        "nested": joined(b'{"a":' * 10**5, b""),
+        "list": joined(b"[]", b""),
+        "metadata twice in part": joined(twice.encode(), rest),
+        "tensor twice": joined(f"{text[:-1]}, {repeated}}}".encode(), rest),
+        "shape": joined(huge, rest),
+        "offsets": joined(beyond, rest),
+        "NaN": joined(text.replace('"shape": []', '"shape": [NaN]', 1).encode(), rest),
+        "empty": b"",
+        "nothing in it": joined(b"{}", b""),
+    }
+    for content in files.values():
+        path.write_bytes(content)
+        assert_refused(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 10**5, "nested too deep"),
+        ('{"a": NaN}', "holds NaN"),
+        ('{"a": -Infinity}', "holds -Infinity"),
+        ('{"a": 1e400}', "not finite"),
+        ('{"a": 1, "a": 2}', "key twice"),
+        ("3", "does not have exactly"),
+        ("", "cannot be loaded"),
+    ],
+)
+def test_json_that_is_not_strict_is_refused(text, message, path, saved, monkeypatch):
+    forge(path, saved)
+    _, tensors = read_tensor_file(path)
+    monkeypatch.setattr(
+        "skvae.utils._tensor_file.json.dumps", dumps_with_document(text)
+    )
+    write_tensor_file(path, "the document", tensors)
+    monkeypatch.undo()
+    assert_refused(path, message)
+
+
+def dumps_with_document(text, dumps=json.dumps):
+    return lambda value, **kw: text if value == "the document" else dumps(value, **kw)
+
+
+def test_own_factories_are_not_called_with_wrong_widths(path):
+    calls = itertools.count()
+
+    def factory(n_in, n_out):
+        next(calls)
+        return nn.Linear(n_in, n_out)
+
+    model = VAETransformer(3, **SMALL, encoder=factory).fit(REAL)
+    save_model(model, path, omit=("encoder",))
+    n_calls = next(calls)
+    forge(path, path.read_bytes(), lambda d: d["parameters"].update(n_components=9**9))
+    with pytest.raises(ValueError, match="type and shape"):
+        load_model(path, encoder=factory)
+    assert next(calls) == n_calls + 1
