@@ -77,7 +77,15 @@ html_theme_options = {
 }
 html_context = {"default_mode": "auto"}
 html_sidebars = {
-    page: [] for page in ("index", "models", "performance", "contributing", "changelog")
+    page: []
+    for page in (
+        "index",
+        "models",
+        "performance",
+        "contributing",
+        "releasing",
+        "changelog",
+    )
 }
 
 
@@ -94,6 +102,11 @@ def link_to_results(app, page, source):
     source[0] = source[0].replace("](../benchmarks/results/", "](results/")
 
 
+def link_to_releasing(app, path, page, source):
+    """Replace the link to RELEASING.md in CONTRIBUTING.md by a link to its page."""
+    source[0] = source[0].replace("](RELEASING.md)", "](releasing.md)")
+
+
 def unlink_metrics(app, doctree):
     """Remove the mail links that docutils makes of names such as ndcg@100."""
     for reference in list(doctree.findall(nodes.reference)):
@@ -105,4 +118,5 @@ def setup(app):
     """Connect the functions above to events of Sphinx."""
     app.connect("autodoc-skip-member", skip_inherited_from_sklearn)
     app.connect("source-read", link_to_results)
+    app.connect("include-read", link_to_releasing)
     app.connect("doctree-read", unlink_metrics)
