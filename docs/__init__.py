@@ -1,1 +1,1 @@
-"""The documentation: pages, the gallery, and the tools that build it."""
+"""Documentation: pages, examples of the gallery, and the tools that build the site."""

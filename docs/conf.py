@@ -1,4 +1,4 @@
-"""The documentation's settings for Sphinx; `make docs` builds it, without a network."""
+"""Settings of Sphinx. `make docs` builds the site without a network connection."""
 
 from docutils import nodes
 
@@ -22,10 +22,10 @@ extensions = [
 exclude_patterns = ["_build", "tools", "_templates", "examples", "images"]
 templates_path = ["_templates"]
 suppress_warnings = [
-    "config.cache",  # the gallery's settings hold an object
+    "config.cache",  # the settings of the gallery contain an object
 ]
 
-# What is inherited from scikit-learn is in the table of methods, and described there.
+# Members inherited from scikit-learn are left out; its own site describes them.
 autosummary_generate = True
 autodoc_typehints = "none"
 numpydoc_class_members_toctree = False
@@ -39,19 +39,19 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
     "abort_on_example_error": True,
-    "capture_repr": ("_repr_html_",),  # the others tell addresses in memory
+    "capture_repr": ("_repr_html_",),  # other representations show addresses in memory
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skvae",),
-    "reference_url": {"skvae": None},  # links to this site; to others none are made
+    "reference_url": {"skvae": None},  # links to this site only
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "write_computation_times": False,  # its page asks other hosts for scripts
+    "write_computation_times": False,  # its page loads scripts from other hosts
 }
 
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
-smartquotes = False  # quotes stand in code and in types
+smartquotes = False  # quotes are used in code and in types
 default_role = "literal"  # as the docstrings use single backquotes
 
 html_theme = "pydata_sphinx_theme"
@@ -62,7 +62,7 @@ html_static_path = ["_static"]
 html_css_files = ["skvae.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_use_index = False  # the page of the API lists the same, in order
+html_use_index = False  # the API reference lists the same names
 html_domain_indices = False
 html_theme_options = {
     "logo": {"text": "skvae"},
@@ -77,12 +77,20 @@ html_theme_options = {
 }
 html_context = {"default_mode": "auto"}
 html_sidebars = {
-    page: [] for page in ("index", "models", "performance", "contributing", "changelog")
+    page: []
+    for page in (
+        "index",
+        "models",
+        "performance",
+        "contributing",
+        "releasing",
+        "changelog",
+    )
 }
 
 
-def skip_members_of_others(app, what, name, member, skip, options):
-    """Leave out what a class has from scikit-learn, as its own site describes it."""
+def skip_inherited_from_sklearn(app, what, name, member, skip, options):
+    """Leave out members that a class inherits from scikit-learn."""
     if what != "class" or skip:
         return None
     member = getattr(member, "fget", member)  # of a property
@@ -90,19 +98,25 @@ def skip_members_of_others(app, what, name, member, skip, options):
 
 
 def link_to_results(app, page, source):
-    """Lead links to files of results, which serve in the repository, to their pages."""
+    """Replace links to files of results by links to their pages."""
     source[0] = source[0].replace("](../benchmarks/results/", "](results/")
 
 
+def link_to_releasing(app, path, page, source):
+    """Replace the link to RELEASING.md in CONTRIBUTING.md by a link to its page."""
+    source[0] = source[0].replace("](RELEASING.md)", "](releasing.md)")
+
+
 def unlink_metrics(app, doctree):
-    """Undo the links to send mail to ndcg@100, which docutils takes for an address."""
+    """Remove the mail links that docutils makes of names such as ndcg@100."""
     for reference in list(doctree.findall(nodes.reference)):
         if reference.get("refuri", "").startswith("mailto:"):
             reference.parent.replace(reference, reference.children)
 
 
 def setup(app):
-    """Connect what stands above."""
-    app.connect("autodoc-skip-member", skip_members_of_others)
+    """Connect the functions above to events of Sphinx."""
+    app.connect("autodoc-skip-member", skip_inherited_from_sklearn)
     app.connect("source-read", link_to_results)
+    app.connect("include-read", link_to_releasing)
     app.connect("doctree-read", unlink_metrics)

@@ -57,8 +57,7 @@ class VAETransformer(BaseVAE):
         Width of the latent code. Dimensions that the data does not need fall out of
         use during training: see `component_kl_`.
 
-    likelihood : {"gaussian", "bernoulli", "multinomial", "poisson"}, \
-            default="gaussian"
+    likelihood : {"gaussian", "bernoulli", "multinomial", "poisson"}, default="gaussian"
         Distribution of x given z. "gaussian" for real values such as standardised
         features, and for pixels whose grey levels matter; "bernoulli" for zeros and
         ones or values in [0, 1] (larger values are clipped, with a warning); "poisson"

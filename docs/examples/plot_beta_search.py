@@ -2,17 +2,17 @@
 Anneal beta, and search for it
 ==============================
 
-``beta="auto"`` searches the weight of the KL divergence as Liang et al. 2018 do: it is
-annealed from 0 to 1 once under the eyes of validation users, and the beta of the best
-epoch becomes the cap of a second training.
+``beta="auto"`` searches the weight of the KL divergence as Liang et al. 2018 do: one
+training anneals it from 0 to 1 while the validation score is tracked, and a second one
+has the beta of the best epoch as its cap.
 """
 
 # %%
 # The search
 # ----------
-# The network and its learning rate are those of the paper in small. The search goes
-# with ``label_smoothing=0``, for smoothing flattens the likelihood that beta is weighed
-# against. For MovieLens replace ``make_interactions`` by
+# The network is a smaller version of that of the paper, with the same learning rate.
+# The search needs ``label_smoothing=0``, because smoothing flattens the likelihood that
+# beta is weighed against. For MovieLens replace ``make_interactions`` by
 # ``fetch_movielens("1m", min_rating=4).matrix``.
 
 import matplotlib.pyplot as plt
@@ -48,20 +48,21 @@ print(f"beta found: {model.beta_:.2f}")
 BetaSearchDisplay.from_estimator(model)
 
 # %%
-# NDCG rises steeply at first and then has a flat top: many betas do about as well.
+# NDCG increases steeply at first and is then nearly constant: many values of beta rank
+# about equally well.
 #
-# The training that follows
-# -------------------------
-# Its beta stops at the value found.
+# The second training
+# -------------------
+# Beta increases to the value that was found.
 
 TrainingCurveDisplay.from_estimator(model)
 
 # %%
-# Was it worth it?
-# ----------------
-# Test users, who had no part in the search, and trainings with other caps. Each keeps
-# the weights of its best epoch on the validation users. Bars are standard errors over
-# the test users; on data this small those of all caps overlap.
+# Compare with fixed values of beta
+# ---------------------------------
+# The test users had no part in the search. Each training has another cap, and keeps the
+# weights of its best epoch on the validation users. Bars are standard errors over the
+# test users; on data as small as these, the bars of all caps overlap.
 
 shown, hidden = hold_out_interactions(X_test, random_state=0)
 
@@ -70,7 +71,7 @@ def test_score(model):
     """Mean NDCG@100 of the test users, and its standard error."""
     items = model.recommend(shown, n_items=100)
     per_user = ndcg_at_k(hidden, y_rank=items, k=100, per_user=True)
-    per_user = per_user[~np.isnan(per_user)]  # users with one item have none to hide
+    per_user = per_user[~np.isnan(per_user)]  # NaN for users without hidden items
     return per_user.mean(), per_user.std() / np.sqrt(len(per_user))
 
 

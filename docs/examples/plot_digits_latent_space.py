@@ -2,15 +2,15 @@
 The latent space of digits
 ==========================
 
-A :class:`~skvae.VAETransformer` with a code of two dimensions draws a map of
-the digits.
+A :class:`~skvae.VAETransformer` with a code of two dimensions maps the digits to points
+of a plane.
 """
 
 # %%
-# Fit
-# ---
-# The pixels of scikit-learn's digits are brought to [0, 1]. The labels are not shown to
-# the model. For the digits of MNIST write
+# Fit the models
+# --------------
+# The pixels of scikit-learn's digits are scaled to [0, 1]. The labels are not used by
+# the fit. For the digits of MNIST write
 # ``X, y = fetch_openml("mnist_784", return_X_y=True)`` and divide by 255.
 
 import matplotlib.pyplot as plt
@@ -35,16 +35,17 @@ vae = VAETransformer(2, early_stopping=True, n_iter_no_change=30, random_state=0
 pca = PCA(2).fit(X_train)
 
 # %%
-# How it was trained
-# ------------------
-# A tenth of the training digits is held out, and the epoch with the best bound on them
-# is kept. While beta rises, the KL divergence falls, after a first rise.
+# Training curves
+# ---------------
+# A tenth of the training digits is held out, and the weights of the epoch with the best
+# bound on them are kept. After a first increase the KL divergence decreases, because
+# its weight beta increases.
 TrainingCurveDisplay.from_estimator(vae)
 
 # %%
-# The map
-# -------
-# Test digits at the means of their posteriors, and beside them at their two principal
+# Codes of the test digits
+# ------------------------
+# On the left are the means of the posteriors, on the right the two principal
 # components.
 
 fig, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
@@ -52,16 +53,16 @@ for ax, (name, model) in zip(axes, {"VAE": vae, "PCA": pca}.items(), strict=True
     LatentSpaceDisplay.from_estimator(model, X_test, y_test, y_name="digit", ax=ax)
     neighbours = KNeighborsClassifier().fit(model.transform(X_train), y_train)
     accuracy = neighbours.score(model.transform(X_test), y_test)
-    ax.set_title(f"{name}: five neighbours name {accuracy:.0%} of them")
+    ax.set_title(f"{name}: accuracy of five nearest neighbours {accuracy:.0%}")
     ax.get_legend().remove()
 handles, labels = axes[0].get_legend_handles_labels()
 fig.legend(handles, labels, loc="outside right center", title="digit")
 
 # %%
-# What two numbers keep of a digit
+# Reconstructions from two numbers
 # --------------------------------
-# The decoder of the VAE gives clear digits, at times the wrong ones; that of PCA, which
-# is linear, gives mixtures.
+# The decoder of the VAE returns clear digits, which are sometimes wrong. The decoder of
+# PCA is linear, and returns mixtures.
 for name, model in {"VAE": vae, "PCA": pca}.items():
     display = ReconstructionDisplay.from_estimator(
         model, X_test[:12], image_shape=(8, 8)

@@ -2,17 +2,17 @@
 Generate digits
 ===============
 
-A :class:`~skvae.VAETransformer` learns a distribution of images, from which new ones
-can be drawn, and a latent space in which one image can be led into another.
+A :class:`~skvae.VAETransformer` learns a distribution of images, from which new images
+can be drawn, and a latent space, in which two images can be interpolated.
 """
 
 # %%
-# Fit
-# ---
-# The pixels are brought to [0, 1]. Grey values between black and white count, so the
-# likelihood is gaussian, the default. For the digits of MNIST write
+# Fit the model
+# -------------
+# The pixels are scaled to [0, 1]. They have grey values, so the likelihood is gaussian,
+# the default. For the digits of MNIST write
 # ``X, y = fetch_openml("mnist_784", return_X_y=True)``, divide by 255 and leave out
-# ``image_shape``, for any square will do.
+# ``image_shape``, which is not needed for square images.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,9 +30,9 @@ vae = VAETransformer(10, random_state=0).fit(X_train)
 print(f"log p(x) of a test digit: {vae.score(X_test):.1f} nats")
 
 # %%
-# A grid of digits that nobody wrote
-# ----------------------------------
-# Codes are drawn from the prior and decoded to their mean images.
+# Generated digits
+# ----------------
+# Codes are drawn from the prior and decoded to mean images.
 
 greys = {"vmin": 0, "vmax": 1}
 GeneratedSamplesDisplay.from_estimator(
@@ -40,35 +40,37 @@ GeneratedSamplesDisplay.from_estimator(
 )
 
 # %%
-# Most look like digits, some like two at once. :meth:`~skvae.VAETransformer.sample`
-# draws the pixels too, with the noise that the model takes them to have.
+# Most images look like one digit, some like a mixture of two.
+# :meth:`~skvae.VAETransformer.sample` draws the pixels too, with the noise of the
+# model.
 
 GeneratedSamplesDisplay.from_estimator(
     vae, 24, response="sample", n_columns=12, random_state=0, im_kw=greys
 )
 
 # %%
-# A walk through the latent space
-# -------------------------------
-# Each row leads from one test digit to another along a straight line of codes.
+# Interpolate between digits
+# --------------------------
+# Each row interpolates between two test digits, along a straight line in the latent
+# space.
 
 start, end = vae.transform(X_test[:5]), vae.transform(X_test[5:10])
 steps = np.linspace(0, 1, 12)[:, None]
-walks = np.concatenate([a + steps * (b - a) for a, b in zip(start, end, strict=True)])
-walk = GeneratedSamplesDisplay(samples=vae.inverse_transform(walks))
-walk.plot(n_columns=12, im_kw=greys)
+codes = np.concatenate([a + steps * (b - a) for a, b in zip(start, end, strict=True)])
+display = GeneratedSamplesDisplay(samples=vae.inverse_transform(codes))
+display.plot(n_columns=12, im_kw=greys)
 
 # %%
-# Are they digits?
-# ----------------
-# A classifier trained on real digits names generated ones. A second one, which has seen
-# nothing but these, is then asked about real test digits.
+# Test the generated digits with a classifier
+# -------------------------------------------
+# A classifier that was trained on real digits labels generated ones. A second
+# classifier is trained on these only, and tested on real test digits.
 
 classifier = LogisticRegression(max_iter=2000).fit(X_train, y_train)
 generated = vae.sample(5000, random_state=0)
 labels = classifier.predict(generated)
-taught_by_samples = LogisticRegression(max_iter=2000).fit(generated, labels)
+second_classifier = LogisticRegression(max_iter=2000).fit(generated, labels)
 print(f"trained on real digits:      {classifier.score(X_test, y_test):.3f}")
-print(f"trained on generated digits: {taught_by_samples.score(X_test, y_test):.3f}")
+print(f"trained on generated digits: {second_classifier.score(X_test, y_test):.3f}")
 
 plt.show()

@@ -1,17 +1,17 @@
 """
-What a latent dimension means
-=============================
+The meaning of latent dimensions
+================================
 
-Which dimensions a :class:`~skvae.VAETransformer` has a use for, and what each of them
-does to a digit.
+This page shows which dimensions a :class:`~skvae.VAETransformer` uses, and how each of
+them changes a digit.
 """
 
 # %%
 # Dimensions in use
 # -----------------
-# The KL divergence of a dimension is what it tells of a row on average. Where it is
-# near zero the dimension tells nothing: with ``beta=3`` some of the twenty fall out of
-# use. For the digits of MNIST write
+# The KL divergence of a dimension measures its information about a row, on average. A
+# dimension with a KL near zero is not used: with ``beta=3`` some of the twenty are not.
+# For the digits of MNIST write
 # ``X, y = fetch_openml("mnist_784", return_X_y=True)`` and divide by 255.
 
 import matplotlib.pyplot as plt
@@ -27,11 +27,12 @@ vae = VAETransformer(20, beta=3, random_state=0).fit(X)
 units = ActiveUnitsDisplay.from_estimator(vae)
 
 # %%
-# One dimension at a time
-# -----------------------
-# Each row of images moves one dimension from -2.5 to 2.5 and leaves all others at zero,
-# the middle of the prior. The ten of greatest KL stand in the order of the bars above.
-# The first of them lead from one digit to another, the last ones change little.
+# Change one dimension at a time
+# ------------------------------
+# In each row of images one dimension increases from -2.5 to 2.5, and all others are
+# zero, the mean of the prior. The rows are the ten dimensions of greatest KL, in the
+# order of the bars above. The first of them change one digit into another, the last
+# ones change little.
 
 steps = np.linspace(-2.5, 2.5, 11)
 shown = units.order_[:10]
@@ -43,11 +44,12 @@ display = GeneratedSamplesDisplay(samples=images)
 display.plot(n_columns=len(steps), im_kw={"vmin": 0, "vmax": 1})
 
 # %%
-# And what the labels say
+# Compare with the labels
 # -----------------------
-# Share of the variance of each dimension that the ten digits explain: 1 where all
-# digits of a kind have one code, 0 where the mean is the same for all kinds. Nobody has
-# shown the labels to the model, and yet they explain most of the first dimension.
+# The bars show which share of the variance of each dimension the labels explain. It is
+# 1 if all images of a digit have the same code, and 0 if the mean code is the same for
+# all digits. The labels explain most of the variance of the first dimension, although
+# the fit did not use them.
 
 Z = vae.transform(X)
 between = sum(
@@ -59,7 +61,7 @@ fig, ax = plt.subplots()
 ax.bar(range(len(shown)), explained[shown], color="#0072B2")
 ax.set_xticks(range(len(shown)), shown)
 ax.set(
-    xlabel="latent dimension, by falling KL", ylabel="share of variance between digits"
+    xlabel="latent dimension, by decreasing KL", ylabel="share of explained variance"
 )
 ax.spines[["top", "right"]].set_visible(False)
 

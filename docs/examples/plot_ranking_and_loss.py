@@ -1,15 +1,16 @@
 """
-Ranking and loss part ways
-==========================
+A lower loss does not always rank better
+========================================
 
-What is trained is a loss, what counts is a ranking. Watch both on users held out.
+The training minimises a loss, but a recommender is judged by its ranking. This page
+compares the two on held-out users.
 """
 
 # %%
 # Train epoch by epoch
 # --------------------
-# ``partial_fit`` is one epoch. After each the bound and NDCG of validation users are
-# taken. For MovieLens replace ``make_interactions`` by
+# ``partial_fit`` trains one epoch. After each epoch the bound and NDCG are computed for
+# the validation users. For MovieLens replace ``make_interactions`` by
 # ``fetch_movielens("1m", min_rating=4).matrix``.
 
 import matplotlib.pyplot as plt
@@ -34,12 +35,13 @@ for _ in range(model.max_iter):
     ranking.append(score(model, X_val))
 
 # %%
-# The two by epoch
-# ----------------
-# Stars mark the best epoch of each. The bound gains to the end, whereas NDCG is at its
-# best early and then falls a little: who stops by the loss stops too late. (The bound
-# has the KL at full weight; training here anneals it to 0.2.) So `early_stopping` of a
-# :class:`~skvae.MultVAERecommender` watches the ranking.
+# Loss and ranking by epoch
+# -------------------------
+# Stars mark the best epochs. The bound improves until the end, but NDCG is best in an
+# early epoch and then decreases a little. If training is stopped by the loss, it stops
+# too late; therefore `early_stopping` of :class:`~skvae.MultVAERecommender` uses a
+# ranking metric. (The bound has the full weight of the KL, which the training anneals
+# to 0.2.)
 
 epochs = np.arange(1, len(losses) + 1)
 fig, axes = plt.subplots(2, sharex=True, layout="constrained")
@@ -57,9 +59,7 @@ for ax, values, best, color, label in [
 axes[1].set_xlabel("epoch")
 fig.suptitle("Validation users")
 
-at_least_loss = ranking[int(np.argmin(losses))]
-print(
-    f"NDCG@100 at the least loss: {at_least_loss:.3f}, at its best {max(ranking):.3f}"
-)
+at_lowest_loss = ranking[int(np.argmin(losses))]
+print(f"NDCG@100 at the lowest loss: {at_lowest_loss:.3f}, best: {max(ranking):.3f}")
 
 plt.show()

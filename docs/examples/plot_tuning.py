@@ -1,9 +1,9 @@
 """
-Tune a recommender by GridSearchCV
-==================================
+Tune a recommender with GridSearchCV
+====================================
 
-The search is scikit-learn's own. Folds hold out whole users, and the scorer hides a
-part of each one's items, by the same seed for every candidate.
+The folds of the search hold out whole users. The scorer hides a part of the items of
+each held-out user, by the same seed for every candidate.
 """
 
 # %%
@@ -39,11 +39,11 @@ print({name: round(score, 3) for name, score in test_scores.items()})
 # %%
 # NDCG over the grid
 # ------------------
-# With the standard error over the folds in each cell; the best is framed. The two
-# belong together: strong smoothing ranks worst with little dropout and best with much.
-# The differences among the best cells are within the errors.
+# Each cell has the mean and the standard error over the folds; the best one is framed.
+# The two parameters interact: strong smoothing ranks worst with little dropout, and
+# best with much dropout. The differences among the best cells are within the errors.
 
-shape = [len(values) for values in grid.values()]  # the last parameter turns fastest
+shape = [len(values) for values in grid.values()]  # the last parameter varies fastest
 mean = search.cv_results_["mean_test_ndcg@20"].reshape(shape)
 error = search.cv_results_["std_test_ndcg@20"].reshape(shape) / np.sqrt(3)
 
@@ -59,6 +59,6 @@ for (i, j), value in np.ndenumerate(mean):
 i, j = np.unravel_index(mean.argmax(), mean.shape)
 frame = {"fill": False, "edgecolor": "#D55E00", "linewidth": 3}
 ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, **frame))
-fig.colorbar(image, label="NDCG@20 of users held out")
+fig.colorbar(image, label="NDCG@20 of held-out users")
 
 plt.show()

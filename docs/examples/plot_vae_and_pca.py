@@ -1,18 +1,18 @@
 """
-A VAE in the place of PCA
-=========================
+A VAE in place of PCA
+=====================
 
 :class:`~skvae.VAETransformer` is a transformer like
-:class:`~sklearn.decomposition.PCA`, so it stands in a pipeline before a classifier, and
-cross-validation compares the two.
+:class:`~sklearn.decomposition.PCA`. This page uses both in a pipeline before a
+classifier, and compares them by cross-validation.
 """
 
 # %%
-# The same pipeline twice
-# -----------------------
-# A logistic regression reads codes of several widths. ``beta=0.3`` lets the codes keep
-# more of a digit than the bound asks for. For data of your own put a scaler before the
-# VAE where the units of the features differ.
+# Cross-validate both pipelines
+# -----------------------------
+# A logistic regression classifies codes of several widths. With ``beta=0.3`` the codes
+# keep more details of a digit than with 1, the value of the bound. For your own data,
+# put a scaler before the VAE if the units of the features differ.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,10 +38,11 @@ for width in widths:
         accuracy[name].append(cross_val_score(pipeline, X, y, cv=folds))
 
 # %%
-# What the classifier reads from the codes
-# ----------------------------------------
-# Points are the three folds, lines their means. The narrower the code, the more the VAE
-# is ahead; at 20 components, with half of the default epochs, it is not.
+# Accuracy by number of components
+# --------------------------------
+# Points are the three folds, lines their means. The fewer components, the more accurate
+# is the VAE in comparison; with 20 components, and half of the default epochs, it is
+# not better than PCA.
 
 fig, ax = plt.subplots()
 for name, color, marker, line in [

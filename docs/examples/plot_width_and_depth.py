@@ -1,20 +1,21 @@
 """
-How wide, how deep?
-===================
+Width of the code and number of hidden layers
+=============================================
 
-NDCG of users held out, against the width of the code and the number of hidden layers.
+This page shows how NDCG of held-out users depends on the width of the code and on the
+number of hidden layers.
 """
 
 # %%
 # A curve for each depth
 # ----------------------
-# :class:`~sklearn.model_selection.ValidationCurveDisplay` of scikit-learn takes a
-# recommender and a ranking scorer like anything else. For MovieLens replace
-# ``make_interactions`` by ``fetch_movielens("1m", min_rating=4).matrix``.
+# :class:`~sklearn.model_selection.ValidationCurveDisplay` of scikit-learn works with
+# recommenders and ranking scorers. For MovieLens replace ``make_interactions`` by
+# ``fetch_movielens("1m", min_rating=4).matrix``.
 #
-# The data have eight tastes, and two components are too few for them. With eight,
-# hidden layers help; with more, the three depths differ by little more than the
-# standard deviation over the folds, which is shaded.
+# The data are generated from eight tastes, so two components are too few. With eight
+# components hidden layers improve NDCG. With more components the three depths differ by
+# little more than the standard deviation over the folds, which is shaded.
 
 import matplotlib.pyplot as plt
 from sklearn.model_selection import ValidationCurveDisplay
@@ -49,7 +50,7 @@ for name, (layers, color, style) in depths.items():
     display.lines_[0].set_label(name)
 ax.set_xscale("log", base=2)
 ax.set_xticks(widths, widths)
-ax.set(xlabel="components of the code", ylabel="NDCG@100 of users held out")
+ax.set(xlabel="components of the code", ylabel="NDCG@100 of held-out users")
 ax.spines[["top", "right"]].set_visible(False)
 ax.legend()
 

@@ -1,1 +1,1 @@
-"""Extensions of Sphinx and scripts of the documentation."""
+"""Sphinx extensions and scripts for the documentation."""

@@ -1,6 +1,6 @@
-"""The API reference, generated from the `__all__` of the modules.
+"""Sphinx extension that generates the API reference from `__all__` of the modules.
 
-A Sphinx extension: it writes `api.rst` beside `conf.py` before the pages are read.
+It writes `api.rst` next to `conf.py` before the pages are read.
 """
 
 import importlib
@@ -12,10 +12,10 @@ SECTIONS = {
     "Estimators, saving and loading": "skvae",
     "Baselines to compare with": "skvae.baselines",
     "Ranking metrics and scorers": "skvae.metrics",
-    "Holding out and ranking": "skvae.model_selection",
+    "Splitting and ranking": "skvae.model_selection",
     "Data": "skvae.datasets",
     "Displays": "skvae.inspection",
-    "Checks for recommenders of your own": "skvae.utils.estimator_checks",
+    "Checks for your own recommenders": "skvae.utils.estimator_checks",
 }
 
 HEAD = """\
@@ -24,8 +24,8 @@ HEAD = """\
 API reference
 =============
 
-The public API is what the modules below list in their ``__all__``. Names and modules
-that begin with an underscore may change without notice.
+The public API consists of the names that the modules below list in ``__all__``. Names
+and modules that begin with an underscore may change without notice.
 """
 
 SECTION = """
@@ -44,20 +44,20 @@ SECTION = """
 
 
 def setup(app):
-    """Have the page written when Sphinx starts."""
+    """Write the page when Sphinx starts."""
     app.connect("config-inited", lambda app, _: write_page(Path(app.srcdir)))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def write_page(folder):
-    """Write `api.rst` into a folder, unless it is there as it would be written."""
+    """Write `api.rst` to a folder, unless the file already has this content."""
     page, text = folder / "api.rst", api_page()
     if not page.exists() or page.read_text(encoding="utf-8") != text:
         page.write_text(text, encoding="utf-8")
 
 
 def api_page():
-    """Give the reST of the page."""
+    """Return the reST of the page."""
     sections = [
         SECTION.format(title=title, underline="-" * len(title), module=module)
         + "".join(f"   {name}\n" for name in names)
@@ -68,7 +68,7 @@ def api_page():
 
 
 def public_names(module):
-    """Names of the classes and functions in a module's `__all__`, classes first."""
+    """Return the classes and functions in `__all__` of a module, classes first."""
     module = importlib.import_module(module)
     members = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
     names = [name for name, member in members.items() if callable(member)]

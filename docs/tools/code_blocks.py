@@ -1,11 +1,11 @@
-"""Run the Python that the pages show, and compare or write what it prints.
+"""Run the Python blocks of the pages, and compare or update their outputs.
 
     python -m docs.tools.code_blocks             # run all pages
-    python -m docs.tools.code_blocks --write     # and put what they print into them
+    python -m docs.tools.code_blocks --write     # and update the outputs in the pages
 
-Blocks of a page run one after the other, as a reader would run them. A fenced block
-`output` after one of `python` is what that prints. A block whose first line is one of
-`MARKS` is not run, and says so to the reader.
+The blocks of a page run in order, as a reader would run them. A fenced block `output`
+after a block `python` shows what the latter prints. A block whose first line begins
+with one of `MARKS` is not run.
 """
 
 import argparse
@@ -19,34 +19,34 @@ from pathlib import Path
 from typing import NamedTuple
 
 DOCS = Path(__file__).resolve().parents[1]
-# How the first line of a block begins that is not run with its page -> why it is not.
+# Start of the first line of a block that is not run with its page -> the reason.
 MARKS = {
     "# Needs the network": "network",
     "# Needs a GPU": "GPU",
-    "# Needs a file of yours": "file",
+    "# Needs your own file": "file",
     "# In an environment of its own": "environment",
 }
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:e[-+]?\d+)?")
-# Training differs in the last bits between machines, which a whole fit makes more of.
+# Fits on different machines differ in the last bits, which training amplifies.
 RELATIVE, ABSOLUTE = 0.05, 0.02
 
 
 class Block(NamedTuple):
-    """A block of Python in a page.
+    """A Python block of a page.
 
     Attributes
     ----------
     code : str
-        What it shows.
+        The code.
     line : int
-        Its first line in the page, counted from 1.
+        Number of its first line in the page, counted from 1.
     output : str or None
-        What the page says that it prints.
+        Output that the page shows.
     place : tuple of int or None
-        Where the text of the page holds that.
+        Start and end of this output in the text of the page.
     mark : str or None
-        Why it is not run, a value of `MARKS`.
+        Reason why it is not run, a value of `MARKS`.
     """
 
     code: str
@@ -57,13 +57,13 @@ class Block(NamedTuple):
 
 
 def pages():
-    """Pages of the site that are written by hand, and so may show Python."""
+    """Return the pages that are written by hand, which may have Python blocks."""
     folders = (DOCS, DOCS / "guide")
     return sorted(page for folder in folders for page in folder.glob("*.md"))
 
 
 def blocks(text):
-    """Find the blocks of Python in the text of a page: list of Block."""
+    """Find the Python blocks in the text of a page: list of Block."""
     found = []
     fences = list(FENCE.finditer(text))
     for number, fence in enumerate(fences):
@@ -73,7 +73,9 @@ def blocks(text):
         output = place = None
         if follower and follower[1] == "output":
             if text[fence.end() : follower.start()].strip():
-                raise ValueError(f"Words stand before the output {follower[2]!r}.")
+                raise ValueError(
+                    f"There is text between a block and its output {follower[2]!r}."
+                )
             output, place = follower[2], follower.span(2)
         line = text.count("\n", 0, fence.start(2)) + 1
         first = fence[2].split("\n", 1)[0]
@@ -90,20 +92,20 @@ def run_page(page):
     Parameters
     ----------
     page : Path
-        The page; the working folder is left as it is, so choose an empty one.
+        The page. Its blocks may write files to the working folder.
 
     Yields
     ------
     block : Block
-        One that was run.
+        A block that was run.
     printed : str
-        What it printed.
+        Its output.
     """
     names = {"__name__": "__main__"}
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.mark:
             continue
-        # So that errors show the line of the page.
+        # With these empty lines, errors show line numbers of the page.
         source = "\n" * (block.line - 1) + block.code
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
@@ -112,7 +114,7 @@ def run_page(page):
 
 
 def same_output(shown, printed):
-    """Whether two texts agree: words and whole numbers exactly, others nearly."""
+    """Whether two outputs agree: words and integers exactly, floats approximately."""
     if NUMBER.sub("#", shown).split() != NUMBER.sub("#", printed).split():
         return False
     pairs = zip(NUMBER.findall(shown), NUMBER.findall(printed), strict=True)
@@ -127,7 +129,7 @@ def _same_number(shown, printed):
 
 
 def write_outputs(page, printed):
-    """Put what the blocks printed in place of what the page says that they print."""
+    """Replace the outputs in a page by what its blocks printed."""
     text = page.read_text(encoding="utf-8")
     for block, output in reversed(printed):
         if block.place:
@@ -137,10 +139,10 @@ def write_outputs(page, printed):
 
 
 def main(arguments=None):
-    """Run the command line; return 1 where a page does not print what it shows."""
+    """Run the command line; return 1 if a page prints something else than it shows."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pages", nargs="*", type=Path, help="default: all")
-    parser.add_argument("--write", action="store_true", help="put the outputs in")
+    parser.add_argument("--write", action="store_true", help="update the outputs")
     options = parser.parse_args(arguments)
     start, wrong = Path.cwd(), 0
     for page in [page.resolve() for page in options.pages] or pages():

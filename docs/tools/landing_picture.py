@@ -1,8 +1,9 @@
-"""Draw the picture of the first page: what is shown to a model, and what it expects.
+"""Draw the picture of the first page: interactions, and the ranks that a model gives.
 
     python -m docs.tools.landing_picture
 
-Generated data, the model and the split of the first page. Writes images/landing.svg.
+The data, the model and the split are those of the first page. The picture is written to
+images/landing.svg.
 """
 
 from pathlib import Path
@@ -24,7 +25,7 @@ N_SHOWN_USERS, N_SHOWN_ITEMS = 30, 90
 
 
 def main():
-    """Fit, choose users and items to show, draw."""
+    """Fit the model, select users and items, and draw them."""
     data = make_interactions(n_users=500, n_items=200, random_state=0)
     train, test = train_test_split(np.arange(500), test_size=0.2, random_state=0)
     shown, hidden = hold_out_interactions(data.matrix[test], random_state=0)
@@ -41,7 +42,7 @@ def main():
 
 
 def draw(shown, hidden, ranks):
-    """Draw both halves, side by side, and write them to `TARGET`."""
+    """Draw both panels and write them to `TARGET`."""
     plt.rcParams.update({"svg.hashsalt": "skvae", "font.size": 9})
     fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
     for ax in axes:
@@ -50,7 +51,7 @@ def draw(shown, hidden, ranks):
     y, x = shown.nonzero()
     axes[0].scatter(x, y, s=7, color=BLUE, marker="s", linewidths=0)
     axes[0].set(
-        title="What new users did",
+        title="Interactions of new users",
         ylabel="users, sorted by taste",
         xlim=(-1, shown.shape[1]),
     )
@@ -59,7 +60,7 @@ def draw(shown, hidden, ranks):
     )
     y, x = hidden.nonzero()
     axes[1].scatter(x, y, s=22, facecolors="none", edgecolors=ORANGE, linewidths=1.2)
-    axes[1].set_title("What the model expects; rings: what was hidden from it")
+    axes[1].set_title("Ranks by the model, with rings at hidden interactions")
     fig.tight_layout()
     fig.savefig(TARGET, metadata={"Date": None})
 

@@ -1,13 +1,13 @@
-"""Open every page of the built site in Chromium, and say what is wrong with it.
+"""Open every page of the built site in Chromium, and report its faults.
 
     make docs
     python -m docs.tools.look --pictures some/folder
 
-In a wide window and a narrow one. Wrong are: what is wider than the window, pictures
-that do not load, errors on the console or in scripts, files that are not there, and
-anything asked of another host. Needs the Python package playwright; a Chromium is
-looked for on the path, and else the one of playwright is taken.
-`tests/docs/test_browser.py` does the same.
+Each page is opened in a wide and in a narrow window. Faults are elements wider than the
+window, pictures that do not load, errors on the console or in scripts, missing files,
+and requests to other hosts. Needs the Python package playwright. Chromium is searched
+on the path; if there is none, that of playwright is used.
+`tests/repository/test_browser.py` runs the same checks.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from pathlib import Path
 SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
 WIDTHS = {"desktop": 1400, "phone": 390}
 HEIGHT = 900
-# Files that are no pages of their own.
+# Folders of files that are not pages.
 IGNORED = ("_static", "_modules", "_downloads")
-# How far the page is wider than the window, what reaches out of the window or is cut
-# off at its edge (but for what can be scrolled to), and broken pictures.
+# Measures by how much the page is wider than the window, and finds broken pictures and
+# elements that are cut off at its edge (except those in containers that scroll).
 MEASURE = """() => {
   const root = document.documentElement;
-  // What can be scrolled to, and what the theme shortens by dots.
+  // In a container that scrolls, or shortened by dots by the theme.
   const scrolls = element => element.closest("pre, div.math, .ellipsis, "
     + ".pst-scrollable-table-container") !== null;
   const range = document.createRange();
@@ -39,7 +39,7 @@ MEASURE = """() => {
   const ends = element => [element.getBoundingClientRect().right,
     ...[...element.childNodes].filter(n => n.nodeType === 3 && n.data.trim())
       .map(textEnd)];
-  const edge = element => {  // of the theme's column of text, which cuts off too
+  const edge = element => {  // of the theme's column of text, which cuts off elements
     const column = element.closest(".bd-article-container");
     return column ? column.getBoundingClientRect().right : root.clientWidth;
   };
@@ -54,33 +54,33 @@ MEASURE = """() => {
 
 
 def chromium():
-    """Path of a Chromium on this machine, or None."""
+    """Return the path of a Chromium on this machine, or None."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, names)), None)
 
 
 def page_names(site=SITE):
-    """Pages of the site, as paths from its root."""
+    """Return the pages of the site, as paths from its root."""
     found = (page.relative_to(site) for page in site.rglob("*.html"))
     return sorted(page.as_posix() for page in found if page.parts[0] not in IGNORED)
 
 
 def faults(site=SITE, pictures=None, names=None):
-    """Look at pages in every width.
+    """Find the faults of pages in windows of all widths.
 
     Parameters
     ----------
     site : Path
         Folder of the built site.
     pictures : Path, default=None
-        Folder for a picture of each page and width; None takes none.
+        Folder for a picture of each page and width; None takes no pictures.
     names : list of str, default=None
         Pages; None for all.
 
     Yields
     ------
     fault : str
-        Page, width, and what is wrong.
+        Page, window, and fault.
     """
     from playwright.sync_api import sync_playwright
 
@@ -89,12 +89,12 @@ def faults(site=SITE, pictures=None, names=None):
         browser = playwright.chromium.launch(**options)
         for device, width in WIDTHS.items():
             context = browser.new_context(viewport={"width": width, "height": HEIGHT})
-            page, heard = context.new_page(), []
-            listen(page, address, heard)
+            page, reported = context.new_page(), []
+            listen(page, address, reported)
             for name in names or page_names(site):
-                heard.clear()
+                reported.clear()
                 page.goto(f"{address}/{name}", wait_until="load")
-                wrong = heard + measured(page)
+                wrong = reported + measured(page)
                 yield from (f"{name}, {device}: {fault}" for fault in wrong)
                 if pictures:
                     take_picture(page, Path(pictures), f"{device}-{name}")
@@ -102,30 +102,30 @@ def faults(site=SITE, pictures=None, names=None):
         browser.close()
 
 
-def listen(page, address, heard):
-    """Have faults that a page reports put into the list `heard`."""
+def listen(page, address, reported):
+    """Append the faults that a page reports to the list `reported`."""
 
     def on_response(response):
         if response.status >= 400:
-            heard.append(f"{response.status} for {response.url}")
+            reported.append(f"{response.status} for {response.url}")
 
     def on_request(request):
         if not request.url.startswith((address, "data:")):
-            heard.append(f"asks for {request.url}")
+            reported.append(f"request to {request.url}")
 
     def on_console(message):
         if message.type in ("error", "warning"):
-            heard.append(f"console: {message.text}")
+            reported.append(f"console: {message.text}")
 
     page.on("response", on_response)
     page.on("request", on_request)
     page.on("console", on_console)
-    page.on("pageerror", lambda error: heard.append(f"script: {error}"))
+    page.on("pageerror", lambda error: reported.append(f"script: {error}"))
 
 
 def measured(page):
-    """Faults that show in the layout of a page."""
-    # Pictures further down load only when they come into sight.
+    """Return the faults in the layout of a page."""
+    # By default pictures below the window are loaded only when they are scrolled to.
     page.evaluate("[...document.images].forEach(i => i.loading = 'eager')")
     page.wait_for_load_state("networkidle")
     layout, wrong = page.evaluate(MEASURE), []
@@ -136,7 +136,7 @@ def measured(page):
 
 
 def take_picture(page, folder, name):
-    """Write a picture of the whole page, cut where it gets very long."""
+    """Write a picture of the page, at most 6,000 pixels high."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / (name.replace("/", "-").removesuffix(".html") + ".png")
     size = page.viewport_size
@@ -148,7 +148,7 @@ def take_picture(page, folder, name):
 
 @contextmanager
 def served(site):
-    """Serve a folder on this machine; gives the address."""
+    """Serve a folder on this machine: a context manager that yields the address."""
     handler = partial(QuietHandler, directory=str(site))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -161,14 +161,14 @@ def served(site):
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves without a word."""
+    """Handler that logs nothing."""
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
 
 def main(arguments=None):
-    """Run the command line; return 1 if anything is wrong."""
+    """Run the command line; return 1 if there are faults."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "pages", nargs="*", help="such as guide/tune.html; default: all"

@@ -1,6 +1,6 @@
-"""Formulas as MathML, which browsers show by themselves: no script, no network.
+"""Sphinx extension that writes formulas as MathML, which browsers show without scripts.
 
-A Sphinx extension. `html_math_renderer = "mathml"` chooses it.
+`html_math_renderer = "mathml"` selects it.
 """
 
 import re
@@ -13,9 +13,9 @@ from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
 
-# What docutils takes for another fraction than TeX does: arguments without braces.
+# Fractions without braces, which docutils reads in another way than TeX.
 BARE_FRACTION = re.compile(r"\\[td]?frac(?!\s*\{)|\\[td]?frac\s*\{[^{}]*\}\s*[^{\s]")
-# TeX's thin spaces about the names of functions, which docutils leaves out.
+# Places of TeX's thin spaces around names of functions, which docutils leaves out.
 BEFORE_FUNCTION = re.compile(r"(?<=[\w)\]}])\s*(?=\\(?:log|exp|min|max)\b)")
 AFTER_FUNCTION = re.compile(r"(\\(?:log|exp))(?=\s*[A-Za-z\\])(?!\s*\\(?:bigl|left|,))")
 
@@ -27,13 +27,13 @@ def setup(app):
 
 
 def visit_inline(translator, node):
-    """Write a formula within a line."""
+    """Write an inline formula."""
     translator.body.append(to_mathml(node, as_block=False))
     raise nodes.SkipNode
 
 
 def visit_block(translator, node):
-    """Write a formula that stands alone, with its number if it has one."""
+    """Write a block formula, with its number if it has one."""
     translator.body.append(translator.starttag(node, "div", CLASS="math"))
     if node["number"]:
         number = get_node_equation_number(translator, node)
@@ -46,7 +46,7 @@ def visit_block(translator, node):
 
 
 def to_mathml(node, *, as_block):
-    """Turn the TeX of a node into MathML; warn where that is not possible."""
+    """Convert the TeX of a node to MathML; warn if this is not possible."""
     tex = node.astext()
     if BARE_FRACTION.search(tex):
         logger.warning("write fractions with braces: %s", tex, location=node)

@@ -1,6 +1,6 @@
-"""Links to the pages of scikit-learn's classes and functions, made without a network.
+"""Sphinx extension that links to the pages of scikit-learn's classes and functions.
 
-A Sphinx extension. Their addresses follow from their names, so no inventory is fetched.
+The addresses are made from the names, so that no inventory has to be downloaded.
 """
 
 import importlib
@@ -12,13 +12,13 @@ PAGE = "https://scikit-learn.org/stable/modules/generated/{}.html"
 
 
 def setup(app):
-    """Offer the links for references that Sphinx does not find."""
+    """Resolve references that Sphinx does not find."""
     app.connect("missing-reference", link)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def link(app, env, node, content):
-    """Make a reference to a public class or function of scikit-learn, or nothing."""
+    """Link to a public class or function of scikit-learn; None for other targets."""
     target = node.get("reftarget", "")
     if node.get("refdomain") != "py" or not is_public(target):
         return None
@@ -28,7 +28,7 @@ def link(app, env, node, content):
 
 
 def is_public(name):
-    """Whether this is the full name of a class or function of scikit-learn."""
+    """Whether `name` is the full name of a class or function of scikit-learn."""
     module, _, member = name.rpartition(".")
     if not module.startswith("sklearn") or "_" in (module[0], member[:1]):
         return False

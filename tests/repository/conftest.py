@@ -1,4 +1,4 @@
-"""The built site, for the tests that open its pages."""
+"""Fixture that builds the site, for the tests that read its pages."""
 
 import subprocess
 import sys

@@ -12,7 +12,7 @@ def browser_or_skip():
 
 
 @pytest.mark.slow
-def test_no_page_has_a_fault_on_a_desktop_or_a_phone(site):
+def test_pages_have_no_faults_on_a_desktop_or_a_phone(site):
     browser_or_skip()
     assert len(look.page_names(site)) > 40
     faults = list(look.faults(site))
@@ -47,7 +47,7 @@ def test_faults_are_found(tmp_path):
             ("picture", "404"),
             ("picture", "broken picture"),
             ("script", "gone is not defined"),
-            ("host", "asks for http://127.0.0.2:9"),
+            ("host", "request to http://127.0.0.2:9"),
         ]:
             start = f"{name}.html, {device}"
             assert any(f.startswith(start) and fault in f for f in faults), (

@@ -27,7 +27,7 @@ def shows_python(page):
 @pytest.mark.parametrize(
     "page", [page for page in pages() if shows_python(page)], ids=page_name
 )
-def test_blocks_run_and_print_what_is_shown(page, tmp_path, monkeypatch):
+def test_blocks_run_and_print_the_output_of_the_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     n_run, n_threads = 0, torch.get_num_threads()
     try:
@@ -36,7 +36,7 @@ def test_blocks_run_and_print_what_is_shown(page, tmp_path, monkeypatch):
             assert same_output(shown, printed), f"line {block.line}: {printed}"
             n_run += 1
     finally:
-        torch.set_num_threads(n_threads)  # which pages show how to set
+        torch.set_num_threads(n_threads)  # a page sets another number
     assert n_run
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.py"))
-SECONDS = 300  # for a machine that does other work beside; a minute is the aim
+SECONDS = 300  # a minute is the aim, but the machine may be busy
 
 
 def test_there_are_examples():
@@ -17,11 +17,11 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_has_a_title_cells_and_a_name_that_is_run(path):
+def test_example_has_a_title_and_cells_and_is_run_by_the_gallery(path):
     title, rule, *_ = ast.get_docstring(ast.parse(path.read_text())).splitlines()
     assert rule == "=" * len(title)
     assert "\n# %%\n" in path.read_text()
-    assert path.name.startswith("plot_")  # else sphinx-gallery does not run it
+    assert path.name.startswith("plot_")  # otherwise sphinx-gallery does not run it
 
 
 @pytest.mark.slow
@@ -43,4 +43,4 @@ def test_example_runs(path, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert not list(tmp_path.iterdir())  # nothing is left behind
+    assert not list(tmp_path.iterdir())  # the example writes no files

@@ -16,7 +16,7 @@ ENVIRONMENTS = Path(
 )
 PAGE = code_blocks.DOCS / "coming_from.md"
 FOUND = code_blocks.blocks(PAGE.read_text(encoding="utf-8"))
-# Name and version, as the first line of a block gives them.
+# Name and version in the first line of a block -> the block.
 OTHERS = {
     tuple(block.code.split("\n", 1)[0].split()[-2:]): block
     for block in FOUND
@@ -32,19 +32,19 @@ print(json.dumps([[int(item) for item in row] for row in items]))
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "version"), OTHERS)
-def test_ten_items_for_every_user(name, version, tmp_path, monkeypatch):
+def test_block_recommends_ten_items_to_every_user(name, version, tmp_path, monkeypatch):
     python = ENVIRONMENTS / name.lower() / "bin" / "python"
     if not python.exists():
         pytest.skip(f"no environment with {name} in {ENVIRONMENTS} (SKVAE_PEERS)")
     monkeypatch.chdir(tmp_path)
-    exec(FOUND[0].code, {})  # writes the file that all of them read
+    exec(FOUND[0].code, {})  # writes the file that all blocks read
     code = OTHERS[name, version].code + CHECK.format(name=name, version=version)
     run = subprocess.run(
         [python, "-c", code], capture_output=True, text=True, timeout=300
     )
     assert run.returncode == 0, run.stderr
     items = np.array(json.loads(run.stdout.splitlines()[-1]))
-    n_users = 300 if name != "RecBole" else len(items)  # who have something held out
+    n_users = 300 if name != "RecBole" else len(items)  # users with held-out items
     assert items.shape == (n_users, 10)
     assert n_users > 250
     assert all(len(set(row)) == 10 for row in items)
