@@ -24,7 +24,9 @@ class DataFrame(Protocol):
 
 
 # What scikit-learn calls {array-like, sparse matrix}.
-MatrixLike: TypeAlias = ArrayLike | sp.spmatrix | sp.sparray | DataFrame
+MatrixLike: TypeAlias = (
+    ArrayLike | sp.spmatrix | sp.csr_array | sp.csc_array | sp.coo_array | DataFrame
+)
 CSR: TypeAlias = sp.csr_matrix | sp.csr_array
 RandomState: TypeAlias = int | np.random.RandomState | None
 # Ranked items, or with `return_scores` a tuple of items and scores.
