@@ -192,7 +192,7 @@ def _names(function, estimator):
 
 
 def random_state_of_the_process(draws_from_numpy):
-    """Digest the states of the global generators; numpy's only if it must not change."""
+    """Digest the states of global generators; numpy's only if it must not change."""
     states = [random.getstate(), torch.get_rng_state().numpy().tobytes()]
     if not draws_from_numpy:
         states.append(np.random.get_state()[1:3])

@@ -336,7 +336,7 @@ def test_any_parameters(drawn, method, values):
 
 @cases(settings_of(), quick=15, slow=120)
 def test_any_parameters_set_after_the_fit(drawn):
-    """Changed parameters of a fitted estimator are refused or used, without failures."""
+    """Changed parameters of a fitted estimator are refused or used without failure."""
     name, parameters = drawn
     estimator = fitted(name).set_params(**parameters)
     X = tame_rows()
