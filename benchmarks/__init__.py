@@ -1,1 +1,1 @@
-"""Runnable comparisons: `python -m benchmarks.ranking.ml1m` and its like."""
+"""Benchmarks, run by commands such as `python -m benchmarks.ranking.ml1m`."""

@@ -1,4 +1,4 @@
-"""Machine, versions and command of a benchmark, to be printed beside its figures."""
+"""Machine, versions and command of a benchmark, to print with its results."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ DATA = Path(os.environ.get("SKVAE_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
 def environment():
-    """Machine, versions, commit and command, as a dict of plain values."""
+    """Return machine, versions, commit and command as a dict of plain values."""
     import torch
 
     return {
@@ -34,7 +34,7 @@ def environment():
 
 
 def command():
-    """Command line of the benchmark, without folders of this machine."""
+    """Return the command line of the benchmark, without folders of this machine."""
     spec = sys.modules["__main__"].__spec__
     module = Path(sys.argv[0]).name if spec is None else spec.name
     words = ["python", "-m", module.removesuffix(".__main__")]
@@ -45,7 +45,7 @@ def command():
 
 
 def describe(environment):
-    """Put what `environment` returns in two lines of text."""
+    """Format the result of `environment` as two lines of text."""
     machine = environment["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in environment["versions"].items())
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
@@ -66,7 +66,7 @@ def _cpu_name():
 
 
 def _commit():
-    """Short hash of the checkout, marked where files differ from it."""
+    """Return the short hash of the commit, with a mark if files were changed."""
     try:
         commit = _git("rev-parse", "--short", "HEAD")
         return commit + ("+changes" if _git("status", "--porcelain") else "")

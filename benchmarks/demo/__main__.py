@@ -1,11 +1,11 @@
-"""Recommendations end to end, on data of your own or on generated data.
+"""Recommendations end to end, on your own data or on generated data.
 
     python -m benchmarks.demo
     python -m benchmarks.demo --data ratings.csv --user userId --item movieId
 
-Loads interactions, puts test users aside, searches the settings of a Mult-VAE by
+Loads interactions, holds out test users, searches the settings of a Mult-VAE by
 cross-validation over the other users, compares it on the test users with popularity
-and item-kNN, and shows what it recommends to three of them.
+and item-kNN, and shows its recommendations to three of them.
 """
 
 import argparse
@@ -33,9 +33,9 @@ N_SHOWN_USERS, N_SHOWN_ITEMS = 3, 5
 
 
 def main(arguments=None):
-    """Run the demo; return the exit code, 2 for what the caller can put right."""
+    """Run the demo; return the exit code, 2 for errors that the caller can correct."""
     options = parse(arguments)
-    # The fits are small: on a busy machine more threads wait for one another.
+    # The fits are small: on a busy machine several threads would wait for each other.
     torch.set_num_threads(1)
     start = time.perf_counter()
     try:
@@ -57,13 +57,13 @@ def parse(arguments=None):
     )
     add = parser.add_argument
     add("--data", help="table of interactions, .csv, .csv.gz or .zip")
-    add("--user", metavar="COL", help="its column of users (default: guessed)")
-    add("--item", metavar="COL", help="its column of items (default: guessed)")
-    add("--rating", metavar="COL", help="its column of ratings (default: guessed)")
+    add("--user", metavar="COL", help="column of users (default: guessed)")
+    add("--item", metavar="COL", help="column of items (default: guessed)")
+    add("--rating", metavar="COL", help="column of ratings (default: guessed)")
     add(
         "--timestamp",
         metavar="COL",
-        help="its column of times: the latest interactions are to be found",
+        help="column of times; if given, the latest interactions are held out",
     )
     add("--sep", help="separator of the columns (default: guessed)")
     add("--item-names", metavar="FILE", help="table with ids and names of the items")
@@ -71,7 +71,7 @@ def parse(arguments=None):
         "--min-rating",
         type=float,
         default=4,
-        help="ratings that count, if there are any (default: 4 and more)",
+        help="drop rows with a lower rating, if there are ratings (default: 4)",
     )
     add("--min-user-items", type=int, default=5, help="drop users with fewer items")
     add("--min-item-users", type=int, default=3, help="drop items with fewer users")
@@ -79,34 +79,34 @@ def parse(arguments=None):
         "--max-users",
         type=int,
         default=4000,
-        help="take at most so many users, at random (default: 4000; 0: all)",
+        help="sample at most this many users (default: 4000; 0: all)",
     )
     return parser.parse_args(arguments)
 
 
 def run(data, *, max_users=0, grid=None):
-    """Do all that the demo does with its data.
+    """Run all parts of the demo on its data.
 
     Parameters
     ----------
     data : DemoData
-        What to recommend from.
+        Interactions and names of the items.
     max_users : int, default=0
-        Users to sample; 0 for all.
+        Number of users to sample; 0 for all.
     grid : dict, default=None
-        What is searched; None for `GRID`.
+        Grid of parameters to search; None for `GRID`.
 
     Returns
     -------
     scores : dict of str to dict
-        Model -> metric -> array of a number for each test user.
+        For each model and metric, an array with a number for each test user.
     """
     heading("1. The data")
     users = sample_users(data.matrix.shape[0], max_users)
     describe_data(data, users)
     metrics = metric_names(data.matrix.shape[1])
 
-    heading("2. Test users put aside")
+    heading("2. Hold out test users")
     train, test = train_test_split(users, test_size=TEST_SHARE, random_state=0)
     fold_in, held_out = ask_test_users(data, test)
 
@@ -128,83 +128,92 @@ def run(data, *, max_users=0, grid=None):
         for name, ranked in rankings.items()
     }
     print_test(scores, metrics)
-    say(f"item-kNN was searched on the same users: {said(knn, KNN_GRID)}.")
+    say(
+        "The settings of item-kNN were searched on the same users: "
+        f"{said(knn, KNN_GRID)}."
+    )
     if data.preferences is not None:
-        say("No model can rank better than by the preferences that made the data.")
         say(
-            "These generated data were chosen to suit Mult-VAE; on others the two may "
-            "be level. Try your own."
+            "No model can rank better than the preferences from which the data were "
+            "generated."
+        )
+        say(
+            "These generated data were chosen to suit Mult-VAE; on other data both "
+            "models may be equally good. Try your own data."
         )
 
-    heading("5. What three test users are recommended")
+    heading("5. Recommendations to three test users")
     show_users(best, data.item_names, fold_in, held_out)
     return scores
 
 
 def describe_data(data, users):
-    """Print what there is and which users are taken of it."""
+    """Describe the data and the sampled users."""
     for note in data.notes:
         say(note)
     n_users, n_items = data.matrix.shape
     if len(users) < n_users:
         say(
-            f"Sampled {len(users):,} of {n_users:,} users, to be quick (--max-users; "
+            f"Sampled {len(users):,} of {n_users:,} users, to save time (--max-users; "
             "0 takes all)."
         )
     n_interactions = data.matrix[users].nnz
     say(
         f"{len(users):,} users x {n_items:,} items, {n_interactions:,} interactions, "
-        f"{n_interactions / len(users):.0f} a user."
+        f"{n_interactions / len(users):.0f} per user."
     )
     if n_items > MANY_ITEMS:
-        say("So many items take long: --min-item-users 20, say, leaves fewer.")
+        say(
+            "With this many items the demo takes long. For fewer items, pass for "
+            "example --min-item-users 20."
+        )
 
 
 def ask_test_users(data, test):
-    """Hold out a part of what the test users have: (fold_in, held_out)."""
-    rest = "the rest"
+    """Hold out a part of the test users' interactions: (fold_in, held_out)."""
+    rest = "the others"
     by = "random"
     if data.timestamps is not None:
-        rest, by = "the rest, the latest", data.timestamps[test]
+        rest, by = "the others, which are the latest", data.timestamps[test]
     say(
-        f"{len(test):,} users are kept for the end: neither the search nor any model "
-        "sees them. Then a model is shown four fifths of what each of them has, and "
-        f"is to find {rest}."
+        f"{len(test):,} users are held out for the test: neither the search nor any "
+        "model uses them. In the test, a model gets four fifths of the items of each "
+        f"of these users, and has to find {rest}."
     )
     return hold_out_interactions(data.matrix[test], random_state=0, by=by)
 
 
 def true_ranking(data, test, fold_in):
-    """Rank all items but those shown by what made the data."""
+    """Rank all items, except those in `fold_in`, by the true preferences."""
     preferences = data.preferences(test)
     preferences[fold_in.nonzero()] = -np.inf
     return np.argsort(-preferences, axis=1)
 
 
 def sample_users(n_users, max_users):
-    """Rows of at most so many users, in order; all for 0."""
+    """Sample at most `max_users` row indices, in order; 0 takes all."""
     if not max_users or n_users <= max_users:
         return np.arange(n_users)
     return np.sort(np.random.default_rng(0).choice(n_users, max_users, replace=False))
 
 
 def metric_names(n_items):
-    """Return [("ndcg", k), ("recall", k)] with k no more than there are items."""
+    """Return [("ndcg", k), ("recall", k)] with k of at most `n_items`."""
     wanted = [("ndcg", 100), ("recall", 20)]
     clamped = [(name, min(k, n_items)) for name, k in wanted]
     if clamped != wanted:
-        say(f"There are only {n_items} items, so lists are no longer than that.")
+        say(f"There are only {n_items} items, so that lists are at most that long.")
     return clamped
 
 
 def search_settings(X, metrics, grid):
-    """Search the grid by cross-validation over users, saying how it goes."""
+    """Search the grid by cross-validation over users, and print the progress."""
     names = [f"{name}@{k}" for name, k in metrics]
     n_settings = len(ParameterGrid(grid))
     say(
         f"GridSearchCV over {n_settings} settings of MultVAERecommender, {N_FOLDS} "
-        f"folds of the other {X.shape[0]:,} users: each time a model learns from the "
-        "users of one part, and is asked in the same way about users it has not seen."
+        f"folds of the other {X.shape[0]:,} users: each model is fitted to the users "
+        "of one part, and tested in the same way on the users of the other."
     )
     print()
     search = GridSearchCV(
@@ -217,28 +226,28 @@ def search_settings(X, metrics, grid):
     search.fit(X)
     print()
     print_search(search, metrics)
-    say(f"The best was trained again on all {X.shape[0]:,} users.")
+    say(f"The best setting was fitted again to all {X.shape[0]:,} users.")
     return search.best_estimator_
 
 
 def search_quietly(estimator, grid, X, metrics):
-    """Search in the same way without a word; return the best estimator."""
+    """Search in the same way without messages; return the best estimator."""
     scorer = make_ranking_scorer("{}@{}".format(*metrics[0]))
     search = GridSearchCV(estimator, grid, scoring=scorer, cv=N_FOLDS)
     return search.fit(X).best_estimator_
 
 
 class Reporting:
-    """A scorer that says what each fit of a search has come to.
+    """A scorer that prints the score of each fit of a search.
 
     Parameters
     ----------
     scorer : callable
-        Gives a dict of scores.
+        Scorer that returns a dict of scores.
     grid : dict
-        Parameters to name.
+        Grid whose parameters are printed.
     n_fits : int
-        How many fits there will be.
+        Number of fits of the search.
     """
 
     def __init__(self, scorer, grid, n_fits):
@@ -246,7 +255,7 @@ class Reporting:
         self.n_done, self.started = 0, time.perf_counter()
 
     def __call__(self, estimator, X, y=None):
-        """Score and report."""
+        """Score the estimator, and print the score."""
         scores = self.scorer(estimator, X, y)
         now = time.perf_counter()
         seconds, self.started = now - self.started, now
@@ -262,7 +271,7 @@ class Reporting:
 def print_search(search, metrics):
     """Print the table of a search, the best first."""
     results = search.cv_results_
-    rows = [["cross-validation", *(shown(*m) for m in metrics), "s a fit"]]
+    rows = [["cross-validation", *(shown(*m) for m in metrics), "s per fit"]]
     for candidate in np.argsort(results[f"rank_test_{metrics[0][0]}@{metrics[0][1]}"]):
         means = [results[f"mean_test_{name}@{k}"][candidate] for name, k in metrics]
         rows.append(
@@ -276,7 +285,7 @@ def print_search(search, metrics):
 
 
 def user_scores(held_out, ranked, metrics):
-    """Metric -> array of a number for each user, NaN where nothing is held out."""
+    """Score each user by each metric; NaN for users without held-out items."""
     functions = {"ndcg": ndcg_at_k, "recall": recall_at_k}
     return {
         shown(name, k): functions[name](held_out, y_rank=ranked, k=k, per_user=True)
@@ -285,7 +294,7 @@ def user_scores(held_out, ranked, metrics):
 
 
 def print_test(scores, metrics):
-    """Print means with standard errors, and the comparison user by user."""
+    """Print means with standard errors, and the comparison of paired users."""
     names = [shown(*metric) for metric in metrics]
     rows = [["test users", *names]]
     for model, by_metric in scores.items():
@@ -300,13 +309,13 @@ def print_test(scores, metrics):
     if not abs(mean) > 2 * error:
         verdict = "about as well as"
     say(
-        f"User by user, Mult-VAE ranks {verdict} item-kNN: {names[0]} {mean:+.3f} ± "
-        f"{error:.3f}."
+        f"Compared on the same users, Mult-VAE ranks {verdict} item-kNN: {names[0]} "
+        f"{mean:+.3f} ± {error:.3f}."
     )
 
 
 def show_users(model, item_names, fold_in, held_out):
-    """Print what some users have and what the model recommends to them."""
+    """Print some items of a few users, and the recommendations of the model."""
     users = choose_users(held_out)
     ranked = model.recommend(
         fold_in[users], n_items=min(N_SHOWN_ITEMS, len(item_names))
@@ -319,16 +328,16 @@ def show_users(model, item_names, fold_in, held_out):
         print(f"A user with {len(liked)} items, such as")
         for item in some:
             print(f"      {_short(item_names[item])}")
-        print("  is recommended")
+        print("  gets the recommendations")
         for place, item in enumerate(items[items >= 0], start=1):
             mark = "*" if item in to_find else " "
             print(f"   {mark} {place}. {_short(item_names[item])}")
         print()
-    print("* The user does have it: it is among what was held out.")
+    print("* This item is one of the held-out items of the user.")
 
 
 def choose_users(held_out):
-    """Choose a few rows at random, of those with much held out if there are any."""
+    """Choose a few random rows, if possible with many held-out items."""
     n_held_out = np.diff(held_out.indptr)
     eligible = np.flatnonzero(n_held_out >= N_SHOWN_ITEMS)
     if len(eligible) < N_SHOWN_USERS:
@@ -338,7 +347,7 @@ def choose_users(held_out):
 
 
 def say(text, file=None):
-    """Print a paragraph, wrapped, at once."""
+    """Print a wrapped paragraph, without buffering."""
     wrapped = textwrap.fill(text, WIDTH, break_on_hyphens=False)
     print(wrapped, file=file, flush=True)
 
@@ -349,7 +358,7 @@ def heading(text):
 
 
 def print_table(rows):
-    """Print rows of text: the first column to the left, the others to the right."""
+    """Print rows of text; the first column is left-aligned, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         first, *others = (
@@ -361,12 +370,12 @@ def print_table(rows):
 
 
 def shown(metric, k):
-    """Name a metric as papers do: NDCG@100, Recall@20."""
+    """Return the name of a metric as in papers: NDCG@100, Recall@20."""
     return f"{'NDCG' if metric == 'ndcg' else metric.capitalize()}@{k}"
 
 
 def said(estimator, grid):
-    """The parameters of a grid as the estimator has them."""
+    """Return the values of the grid's parameters in an estimator, as text."""
     return ", ".join(f"{name}={getattr(estimator, name)}" for name in grid)
 
 

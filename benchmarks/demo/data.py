@@ -1,4 +1,4 @@
-"""The data of the demo: a table of the caller's, or generated interactions."""
+"""The data of the demo: a table of the user, or generated interactions."""
 
 import zipfile
 import zlib
@@ -11,7 +11,7 @@ import pandas as pd
 from skvae.datasets import load_interactions, make_interactions
 from skvae.datasets._readers import find_member
 
-# Names that columns go by, in lower case and with letters and digits only.
+# Usual names of columns, in lower case and with letters and digits only.
 KNOWN_NAMES = {
     "user": (
         "userid user uid customerid customer reviewerid memberid accountid visitorid "
@@ -26,8 +26,8 @@ KNOWN_NAMES = {
 TITLE_NAMES = ("title", "name", "itemname", "productname", "movietitle")
 SEPARATORS = (",", "\t", ";", "|")
 FEWEST_USERS = 20
-# Chosen so that the demo shows a difference: with more items for as many interactions
-# (1,000 instead of 600), Mult-VAE and item-kNN were level in trials.
+# Chosen so that the demo shows a difference: with more items and the same number of
+# interactions (1,000 items instead of 600), Mult-VAE and item-kNN were equally good.
 GENERATED = {
     "n_users": 3000,
     "n_items": 600,
@@ -41,15 +41,16 @@ GARBLED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class DemoError(Exception):
-    """What the caller can put right; its text says how."""
+    """An error that the caller can correct; its message says how."""
 
 
 @dataclass
 class DemoData:
-    """Interactions, names of the items, and what to tell of them.
+    """Interactions, names of the items, and notes about them to print.
 
-    `timestamps` is a CSR with the entries of `matrix`, or None. `preferences`, of
-    generated data, gives the true preferences of some rows; None for other data.
+    `timestamps` is a CSR with the same structure as `matrix`, or None. `preferences` is
+    a function that returns the true preferences of some rows of generated data; it is
+    None for other data.
     """
 
     matrix: object
@@ -60,7 +61,7 @@ class DemoData:
 
 
 def generate(**changes):
-    """Generate interactions; the name of an item tells the taste it belongs to."""
+    """Generate interactions; the name of each item contains its main taste."""
     data = make_interactions(**(GENERATED | changes))
     taste = data.item_factors.argmax(axis=1)
     names = [f"item {item} (taste {taste[item]})" for item in range(len(taste))]
@@ -68,16 +69,17 @@ def generate(**changes):
         data.matrix,
         np.array(names, dtype=object),
         [
-            f"Generated: users with a mixture of {data.item_factors.shape[1]} tastes, "
-            "so that the truth is known.",
-            "For your own: make demo DATA=path/to/ratings.csv (or .csv.gz, .zip)",
+            "Generated interactions of users with a mixture of "
+            f"{data.item_factors.shape[1]} tastes, so that the true preferences are "
+            "known.",
+            "For your own data: make demo DATA=path/to/ratings.csv (or .csv.gz, .zip)",
         ],
         preferences=lambda rows: data.user_factors[rows] @ data.item_factors.T,
     )
 
 
 def load(options):
-    """Load the table that the command line names.
+    """Load the table that is given on the command line.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def load(options):
     Raises
     ------
     DemoError
-        If there is no such file, it cannot be read or too little is left of it.
+        If the file does not exist, cannot be read or has too few interactions.
     """
     path = Path(options.data)
     if not path.is_file():
@@ -128,7 +130,7 @@ def _load(path, options):
 
 def _what_was_left_out(data, min_rating, options):
     if min_rating is None:
-        notes = ["No column of ratings: every row counts."]
+        notes = ["No column of ratings: all rows are used."]
     else:
         kept = data.n_read - data.n_below_min_rating
         notes = [f"Rated {min_rating:g} or more: {kept:,} rows (--min-rating)."]
@@ -144,7 +146,8 @@ def _what_was_left_out(data, min_rating, options):
 def read_header(path, sep=None):
     """Return the separator and the names in the first line of a table.
 
-    Without `sep` it is the one of `SEPARATORS` that splits the line in most parts.
+    If `sep` is None, the separator is the one of `SEPARATORS` that splits the line into
+    the most parts.
     """
     sep = "\t" if sep == "\\t" else sep
     if sep is not None and len(sep) != 1:
@@ -162,19 +165,19 @@ def choose_columns(names, given):
     names : list of str
         Columns of the table.
     given : dict of str to (str or None)
-        Role -> column; None where it was not given. A timestamp is never guessed.
+        Column of each role; None if it was not given. A timestamp is never guessed.
 
     Returns
     -------
     columns : dict of str to str
-        Role -> column.
+        Column of each role.
     notes : list of str
-        What was taken, to be told.
+        Notes about the chosen columns, to print.
 
     Raises
     ------
     DemoError
-        If a column is missing; lists those that there are.
+        If a column is missing. The message lists the existing columns.
     """
     listed = ", ".join(map(str, names))
     columns, guessed = {}, []
@@ -193,16 +196,16 @@ def choose_columns(names, given):
         asked = " and ".join(f"--{role} COLUMN" for role in missing)
         raise DemoError(
             f"no column looks like the {' or the '.join(missing)}; the columns are: "
-            f"{listed}\nSay which it is with {asked}. (The first line of the file has "
-            "to hold the names.)"
+            f"{listed}\nPass the column with {asked}. (The first line of the file must "
+            "contain the names.)"
         )
     taken = ", ".join(f"{role} = {column}" for role, column in columns.items())
-    how = f" (by their names: {', '.join(guessed)})" if guessed else ""
+    how = f" (guessed by their names: {', '.join(guessed)})" if guessed else ""
     return columns, [f"Columns: {taken}{how}."]
 
 
 def find_titles(path, item_column, item_names=None):
-    """Find the names of the items: in a file given, or beside the ratings in a zip.
+    """Find the names of the items, in `item_names` or in the zip with the ratings.
 
     Parameters
     ----------
@@ -211,22 +214,26 @@ def find_titles(path, item_column, item_names=None):
     item_column : str
         Its column of items.
     item_names : str, default=None
-        A table with the items in `item_column` or else its first column, and their
-        names in one called as in `TITLE_NAMES`, or else its second.
+        Path of a table. The ids are in its column `item_column`, or else in its first
+        column; the names are in a column with a name as in `TITLE_NAMES`, or else in
+        the first of the other columns.
 
     Returns
     -------
     titles : dict of str to str
-        Item id -> name.
+        Name of each item id.
     notes : list of str
-        Where they are from.
+        Notes about their source, to print.
     """
     if item_names is not None:
         if not Path(item_names).is_file():
-            raise DemoError(f"{item_names} is not a file; it was given as --item-names")
+            raise DemoError(f"--item-names {item_names} is not a file; pass a table.")
         sep, names = read_header(Path(item_names))
         if len(names) < 2:
-            raise DemoError(f"{item_names} needs a column of ids and one of names.")
+            raise DemoError(
+                f"--item-names {item_names} has one column, but needs two: one of ids "
+                "and one of names."
+            )
         item = item_column if item_column in names else names[0]
         title = _guess(names, TITLE_NAMES) or next(n for n in names if n != item)
         table = _read_table(Path(item_names), sep=sep, usecols=[item, title], dtype=str)
@@ -251,18 +258,18 @@ def find_titles(path, item_column, item_names=None):
 
 
 def check_size(matrix):
-    """Raise a `DemoError` if there are too few users or items to show anything."""
+    """Raise a `DemoError` if there are too few users or items for the demo."""
     n_users, n_items = matrix.shape
     if n_users < FEWEST_USERS or n_items < 2:
         raise DemoError(
             f"{n_users} users and {n_items} items are left, but the demo needs "
             f"{FEWEST_USERS} users and 2 items; lower --min-rating, --min-user-items "
-            "or --min-item-users, or bring more data."
+            "or --min-item-users, or pass more data."
         )
 
 
 def _guess(names, known):
-    """The first of the known names that a column has, in any spelling."""
+    """Return the first column with a known name, in any spelling; None if none."""
     plain = {"".join(filter(str.isalnum, str(name).lower())): name for name in names}
     return next((plain[name] for name in known if name in plain), None)
 

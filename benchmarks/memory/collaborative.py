@@ -1,9 +1,9 @@
-"""Memory that a fit of CollaborativeVAE takes above its data, on citeulike-t.
+"""Memory of a fit of CollaborativeVAE in addition to its data, on citeulike-t.
 
     python -m benchmarks.memory.collaborative [--epochs 2] [--rounds 2]
 
 The interactions (P = 10) and the words of 25,975 articles are loaded and weighted
-before the measurement starts. See memory_vae.py for how it is measured.
+before the measurement starts. The measurement is that of transformer.py.
 """
 
 import argparse

@@ -3,17 +3,17 @@
     python -m benchmarks.memory.recommender
     python -m benchmarks.memory.recommender --users 20000 --items 5000 --nnz 2000000
 
-Each step runs in a process of its own: one writes the matrix, one fits, one
-recommends. A step's peak is the largest resident set while it ran, less the resident
-set just before, with the package imported and the matrix in memory. It is watched
-every few milliseconds, and checked against the peak that the system itself recorded
-for the process (which cannot miss a moment); the larger counts.
+Each step runs in a separate process: one writes the matrix, one fits, one recommends.
+The peak of a step is the largest resident set during the step, minus the resident set
+just before it, with the package imported and the matrix in memory. It is sampled every
+few milliseconds and compared with the peak that the system recorded for the process,
+which covers every moment; the larger one counts.
 
 The matrix is drawn uniformly over the items: values and popularity do not matter for
-memory, only the shape, the number of non-zeros and the spread of the row lengths.
-Those are exponential, so that there are long rows too.
+memory, only the shape, the number of non-zeros and the distribution of the row lengths.
+It is exponential, so that there are long rows too.
 
-The figures are of the CPU's memory; the command exits with 1 above the limit.
+The benchmark measures CPU memory. The exit code is 1 if a peak is above the limit.
 """
 
 import argparse
@@ -52,9 +52,13 @@ def parse(arguments=None):
     )
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--items", type=int, default=20_000)
-    parser.add_argument("--nnz", type=int, default=20_000_000, help="at least so many")
     parser.add_argument(
-        "--recommend-users", type=int, help="recommend to so many users (default: all)"
+        "--nnz", type=int, default=20_000_000, help="minimum number of non-zeros"
+    )
+    parser.add_argument(
+        "--recommend-users",
+        type=int,
+        help="number of users to recommend to (default: all)",
     )
     parser.add_argument("--n-items", type=int, default=100, help="length of a list")
     parser.add_argument("--components", type=int, help="width of the latent code")
@@ -65,7 +69,7 @@ def parse(arguments=None):
 
 
 def run_step(step, options, folder):
-    """Run one step in a new process and return what it reports."""
+    """Run one step in a new process and return its result."""
     given = {**vars(options), "step": step, "folder": folder}
     command = [sys.executable, "-m", "benchmarks.memory.recommender"]
     for name, value in given.items():
@@ -83,7 +87,7 @@ def make_matrix(options):
     n_users, n_items = options.users, options.items
     start = time.perf_counter()
     lengths = rng.exponential(size=n_users)
-    lengths = 1 + lengths / lengths.sum() * 1.02 * options.nnz  # some will coincide
+    lengths = 1 + lengths / lengths.sum() * 1.02 * options.nnz  # duplicates are lost
     lengths = np.minimum(lengths, n_items // 2).astype(np.int64)
     indices, counts = [], []
     for first in range(0, n_users, CHUNK_USERS):
@@ -102,7 +106,7 @@ def make_matrix(options):
 
 
 def measure_fit(options):
-    """Fit for one epoch; leave the model for the next step."""
+    """Fit for one epoch; save the model for the next step."""
     import joblib
 
     from skvae import MultVAERecommender
@@ -149,12 +153,12 @@ def load_matrix(options):
 
 
 def measure(function):
-    """Call the function; return its seconds and how far memory rose meanwhile.
+    """Call the function; return its duration and the rise of memory during it.
 
     Returns
     -------
     result : dict
-        ``seconds``; ``level`` before and ``peak`` above it, in bytes.
+        ``seconds``; ``level`` before the call and ``peak`` above it, in bytes.
     """
     import psutil
 
@@ -185,7 +189,7 @@ def measure(function):
 
 
 def recorded_peak():
-    """Largest resident set of this process so far, as the system recorded it."""
+    """Return the largest resident set of this process, as recorded by the system."""
     try:
         import resource
     except ImportError:  # Windows

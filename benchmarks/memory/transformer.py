@@ -1,10 +1,10 @@
-"""Memory that a fit of VAETransformer takes above its data, on 100,000 x 500 float32.
+"""Memory of a fit of VAETransformer in addition to its data, 100,000 x 500 float32.
 
     python -m benchmarks.memory.transformer [--rows 100000] [--features 500]
         [--epochs 2]
 
-The data is made before the measurement starts; a thread then watches the resident size
-of the process through fit, transform and score.
+The data are made before the measurement starts. A thread then samples the resident size
+of the process during fit, transform and elbo.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from skvae import VAETransformer
 
 
 def peak_above(function):
-    """Call a function; return by how many bytes the process grew at most."""
+    """Call a function; return the largest growth of the process in bytes."""
     process = psutil.Process()
     start = peak = process.memory_info().rss
     done = threading.Event()

@@ -1,1 +1,1 @@
-"""How well the recommenders rank, beside others."""
+"""Ranking quality of the recommenders, compared with other models."""

@@ -1,19 +1,19 @@
-"""CollaborativeVAE on citeulike-t beside item-kNN, on the authors' splits.
+"""CollaborativeVAE compared with item-kNN on citeulike-t, on the authors' splits.
 
     python -m benchmarks.ranking.citeulike [--only paper] [--protocol p1 cold]
         [--seeds 0 1 2]
 
-The protocols: P = 1 or P = 10 items of each user for training, the rest to be found;
-and cold start, where a fifth of the items is held out with all that was said of them.
-Recall@M is divided by the number of test items of the user, items of the training data
-are left out of the ranking, and the mean goes over the users with test items
-(Li & She 2017). The pre-training of the content model is done once a seed and serves
-all protocols with the same content settings; the seconds of the others are without it.
-The recall of every tenth round is kept beside, and nothing is chosen by it.
+Protocols: P = 1 or P = 10 items of each user are for training and the others for
+testing; or cold start, where a fifth of the items is held out with all its
+interactions. Recall@M is divided by the number of test items of the user, training
+items of the user are left out of the ranking, and the mean is over the users with test
+items (Li & She 2017). The content model is pre-trained once per seed and used for all
+protocols with the same content settings; only the first of them includes its seconds.
+The recall of every tenth round is recorded too, but nothing is chosen by it.
 
-Results are kept as JSON, one file for each model, and a run of some of them leaves
-the others as they are; the table is made from all that is there (``--seeds`` without a
-number makes it alone).
+Results are kept as JSON, with one file for each model. A run of some models leaves the
+files of the others unchanged. The table contains all results (``--seeds`` without a
+number only makes the table).
 """
 
 import argparse
@@ -46,8 +46,8 @@ PROTOCOLS = {
 }
 COLD_SEED, COLD_SHARE = 0, 0.2
 
-# Li & She 2017 and the authors' code. Their weight decay of 2e-4 stands beside a mean
-# over items, lambda_w beside a sum.
+# Li & She 2017 and the authors' code. Their weight decay of 2e-4 belongs to a mean over
+# items, lambda_w to a sum.
 PAPER = CollaborativeVAE(
     50,
     hidden_layer_sizes=(200, 100),
@@ -71,36 +71,38 @@ PAPER = CollaborativeVAE(
 
 
 def tfidf(counts):
-    """Rows of unit length, as the baselines and the best settings have them."""
+    """Compute tf-idf with rows of unit length, for baselines and best settings."""
     weights = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
     return sp.csr_array(weights, dtype=np.float32)
 
 
 def scaled(counts):
-    """Rows of tf-idf whose greatest value is 1, for the paper's coins."""
+    """Compute tf-idf with a maximum of 1 in each row, for the Bernoulli likelihood."""
     return normalize(tfidf(counts), norm="max")
 
 
-# Chosen on a fifth of the P = 10 training interactions held out (hybrid item-kNN,
-# factorization, best P = 10), and for P = 1 on the same interactions thinned to one a
-# user with the rest to be found: users of P = 1 have nothing to hold out. So the
-# choice for P = 1 has seen interactions that are in its test set, if not as such. For
-# the cold start, a fifth of the training items was held out in turn.
+# Hybrid item-kNN, factorization and the best settings for P = 10 were chosen by holding
+# out a fifth of the P = 10 training interactions. Users of P = 1 have nothing to hold
+# out, so the settings for P = 1 were chosen on the same interactions, with one per user
+# for training and the others held out. This choice has therefore used interactions that
+# are in the test set of P = 1, although not as its test set. For the cold start, a
+# fifth of the training items was held out.
 HYBRID_P1 = HybridItemKNN(500, content_weight=100)
 HYBRID_P10 = HybridItemKNN(2000, shrinkage=1000, content_weight=1.75)
 FACTORIZATION_P1 = CollaborativeVAE(50, b=0.3, lambda_u=3, lambda_v=3)
 FACTORIZATION_P10 = CollaborativeVAE(100, b=0.01, lambda_u=0.3, lambda_v=0.3)
 BEST_P1 = CollaborativeVAE(100, beta=0.3, lambda_v=1.0, max_iter=1)
-BEST_P10 = CollaborativeVAE()  # the defaults were chosen so
+BEST_P10 = CollaborativeVAE()  # the defaults were chosen like this
 BEST_COLD = CollaborativeVAE(lambda_v=10.0, max_iter=1)
 
 
 def by_protocol(p1, p10, cold=None):
-    """Take one estimator for each protocol; without `cold`, that of P = 10 serves."""
+    """Map each protocol to an estimator; `cold` None means that of P = 10."""
     return {"p1": p1, "p10": p10, "cold": cold or p10}.__getitem__
 
 
-# Name: title, estimator by protocol, what is made of the word counts, None for nothing.
+# For each name: title, estimator by protocol, and the function that weighs the word
+# counts (None for a model without content).
 MODELS = {
     "best": (
         "CollaborativeVAE, best settings",
@@ -123,7 +125,7 @@ MODELS = {
 
 
 def main(arguments=None):
-    """Run what was asked for, keep the results, print the table of all."""
+    """Run the requested models, save their results, and print the table of all."""
     options = parse(arguments)
     with tempfile.TemporaryDirectory() as folder:
         options.cache = options.cache or folder
@@ -143,23 +145,25 @@ def parse(arguments=None):
         "--data",
         type=Path,
         default=DATA,
-        help="folder with citeulike-t (default: SKVAE_DATA, or the shared data)",
+        help="folder with citeulike-t (default: SKVAE_DATA, or the shared folder)",
     )
-    parser.add_argument("--only", nargs="+", choices=MODELS, help="models")
+    parser.add_argument(
+        "--only", nargs="+", choices=MODELS, help="models to run (default: all)"
+    )
     parser.add_argument(
         "--protocol", nargs="+", choices=("p1", "p10", "cold"), default=["p1", "p10"]
     )
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--cache", help="folder that keeps pre-trained models")
+    parser.add_argument("--cache", help="folder for pre-trained models")
     parser.add_argument(
-        "--output", type=Path, default=RESULTS / "citeulike", help="folder"
+        "--output", type=Path, default=RESULTS / "citeulike", help="folder for results"
     )
     return parser.parse_args(arguments)
 
 
 def run(name, protocol, seed, options):
-    """Fit one model, measure it and put its figures into the model's file."""
+    """Fit and score one model, and save the scores in the file of the model."""
     title, make, weigh = MODELS[name]
     model = clone(make(protocol))
     deterministic = "random_state" not in model.get_params()
@@ -211,18 +215,18 @@ def run(name, protocol, seed, options):
 
 
 class EachRound(Callback):
-    """Call a function with the number of rounds done, after each of them."""
+    """Call a function after each round with the number of rounds done."""
 
     def __init__(self, function):
         self.function = function
 
     def on_epoch_end(self, net, **kwargs):
-        """Call it."""
+        """Call the function."""
         self.function(len(net.history))
 
 
 def load(folder, protocol):
-    """Training and test interactions, word counts, and the items to rank or None."""
+    """Return train and test matrices, word counts, and the items to rank or None."""
     if protocol == "cold":
         data = fetch_citeulike("t", data_home=folder, download_if_missing=False)
         parts = hold_out_items(data.matrix, COLD_SHARE, random_state=COLD_SEED)
@@ -233,7 +237,7 @@ def load(folder, protocol):
 
 
 def recalls(model, train, test, candidates=None):
-    """Recall at each of `LENGTHS`, the mean over users with test items."""
+    """Compute the recall at each of `LENGTHS`: the mean over users with test items."""
     users = np.flatnonzero(np.diff(test.indptr))
     ranked = top_items(model, train[users], max(LENGTHS), candidates=candidates)
     return [
@@ -249,7 +253,7 @@ def recalls(model, train, test, candidates=None):
 
 
 def keep(path, key, result):
-    """Put a result into a JSON file, beside those that are there."""
+    """Add a result to those in a JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     results = json.loads(path.read_text()) if path.exists() else {}
     results[key] = result
@@ -258,7 +262,7 @@ def keep(path, key, result):
 
 
 def table(folder):
-    """Put all results of a folder in a table for each protocol."""
+    """Make a table of all results of a folder for each protocol."""
     results = [
         (path.stem, result)
         for path in sorted(folder.glob("*.json"))

@@ -1,15 +1,16 @@
-"""Mult-VAE and Mult-DAE beside EASE, item-kNN and popularity on MovieLens-1M.
+"""Mult-VAE and Mult-DAE compared with EASE, item-kNN and popularity on MovieLens-1M.
 
     python -m benchmarks.ranking.ml1m
     python -m benchmarks.ranking.ml1m --only best --seeds 1 --max-iter 5
 
 The data are one strong-generalisation split, `ml-1m-split` in the data folder: whole
-users are held out, and of these a fifth of the interactions. Everything is chosen on
-the validation users (the epoch of an autoencoder, the penalty of EASE, the neighbours
-of item-kNN) and reported on the test users. Users without held-out items are left out.
+users are held out, and a fifth of the interactions of these users is to be predicted.
+All choices are made on the validation users (the epoch of an autoencoder, the penalty
+of EASE, the neighbours of item-kNN), and the scores are those of the test users. Users
+without held-out items are left out.
 
-The same test users are ranked by every model, so that two models are compared user by
-user: the standard error of their mean difference is much less than that of a mean.
+Every model ranks items for the same test users, so that two models can be compared user
+by user: the standard error of their mean difference is much less than that of a mean.
 """
 
 import argparse
@@ -32,9 +33,9 @@ from skvae.model_selection import top_items
 
 PARTS = ("train", "val_in", "val_out", "test_in", "test_out")
 
-# Liang et al. 2018, as their code has it, for 100 epochs instead of 200 and with the
-# annealing as a fraction of them. Our alpha is decoupled from the gradient, so the same
-# number is a weaker penalty.
+# Settings in the code of Liang et al. 2018, but with 100 epochs instead of 200 and with
+# annealing as a fraction of them. In skvae alpha is decoupled from the gradient, so the
+# same number is a weaker penalty.
 PAPER_VAE = {
     "n_components": 200,
     "hidden_layer_sizes": (600,),
@@ -56,7 +57,8 @@ PAPER_DAE = PAPER_VAE | {
     "variational": False,
     "alpha": 0.01 / 500,
 }
-# The best found on the validation users are the defaults; Mult-DAE likes a wider code.
+# The best settings on the validation users are the defaults. Mult-DAE is better with a
+# wider code.
 BEST_VAE = {}
 BEST_DAE = {
     "variational": False,
@@ -65,7 +67,8 @@ BEST_DAE = {
     "learning_rate_init": 1.5e-3,
 }
 
-# Name on the command line -> (title, estimator, grid searched on the validation users).
+# For each name on the command line: title, estimator, and the grid that is searched on
+# the validation users.
 MODELS = {
     "best": ("Mult-VAE, best found", MultVAERecommender(**BEST_VAE), {}),
     "best-dae": ("Mult-DAE, best found", MultVAERecommender(**BEST_DAE), {}),
@@ -81,7 +84,7 @@ MODELS = {
 }
 COMPARED = (("best", "ease"), ("best-dae", "ease"), ("best", "paper"))
 
-# The name in the table -> function of (y_true, y_rank) giving a number per user.
+# For each name in the table, a function of (y_true, y_rank) that scores each user.
 METRICS = {
     "ndcg@100": lambda y, ranked: ndcg_at_k(y, y_rank=ranked, k=100, per_user=True),
     "recall@20": lambda y, ranked: recall_at_k(y, y_rank=ranked, k=20, per_user=True),
@@ -92,7 +95,7 @@ CHOSEN_BY = "ndcg@100"
 
 
 def main(arguments=None):
-    """Run the models asked for, print the table and write it to files."""
+    """Run the requested models, print the table and write it to files."""
     options = parse(arguments)
     data = load_split(options.data)
     results = {}
@@ -107,36 +110,44 @@ def main(arguments=None):
 def parse(arguments=None):
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description="Mult-VAE and Mult-DAE beside simple models on MovieLens-1M."
+        description="Compare Mult-VAE and Mult-DAE with simple models on MovieLens-1M."
     )
     parser.add_argument(
         "--data",
         type=Path,
         default=DATA,
-        help="folder with ml-1m-split (default: SKVAE_DATA, or the shared data)",
+        help="folder with ml-1m-split (default: SKVAE_DATA, or the shared folder)",
     )
-    parser.add_argument("--seeds", type=int, default=3, help="fits of each autoencoder")
-    parser.add_argument("--max-iter", type=int, help="fewer epochs, for a quick run")
     parser.add_argument(
-        "--only", action="append", choices=MODELS, help="a model; may be repeated"
+        "--seeds", type=int, default=3, help="number of fits of each autoencoder"
+    )
+    parser.add_argument(
+        "--max-iter", type=int, help="number of epochs, to make a run shorter"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=MODELS,
+        help="a model to run; may be repeated (default: all)",
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument(
         "--output",
         type=Path,
         default=RESULTS / "ml1m",
-        help="where to write, without the endings .json and .md",
+        help="path of the results, without the endings .json and .md",
     )
     options = parser.parse_args(arguments)
     if not (options.data / "ml-1m-split").is_dir():
         parser.error(
-            f"{options.data} holds no ml-1m-split; pass the data folder as --data."
+            f"{options.data} does not contain ml-1m-split; pass the folder that does "
+            "as --data."
         )
     return options
 
 
 def load_split(folder):
-    """Read the parts of the split, as a dict of CSR arrays."""
+    """Read the parts of the split into a dict of CSR arrays."""
     return {
         part: sp.csr_array(sp.load_npz(folder / "ml-1m-split" / f"{part}.npz"))
         for part in PARTS
@@ -144,14 +155,14 @@ def load_split(folder):
 
 
 def run_model(name, data, options):
-    """Choose on the validation users, rank for the test users.
+    """Choose settings on the validation users, and score the test users.
 
     Returns
     -------
     result : dict
-        What `summarize` takes: the title, the parameters that were chosen, the
-        validation score and the seconds of each fit, and ``per_user``, metric -> array
-        of shape (n_fits, n_users).
+        Input of `summarize`: the title, the chosen parameters, the validation score and
+        the seconds of each fit, and ``per_user``, which maps each metric to an array of
+        shape (n_fits, n_users).
     """
     title, estimator, grid = MODELS[name]
     print(f"{title}:", flush=True)
@@ -174,7 +185,7 @@ def run_model(name, data, options):
 
 
 def fit_seeds(estimator, data, options):
-    """Fit an autoencoder with several seeds, each time keeping the best epoch."""
+    """Fit an autoencoder with several seeds, and keep the best epoch of each fit."""
     fits = []
     for seed in range(options.seeds):
         model = clone(estimator).set_params(random_state=seed, device=options.device)
@@ -195,9 +206,9 @@ def fit_seeds(estimator, data, options):
 
 
 def fit_best(estimator, grid, data):
-    """Fit a simple model with every setting and return the best on validation users.
+    """Fit a simple model with every setting; return the best on validation users.
 
-    Its seconds are those of the one fit.
+    The seconds are those of the best fit only.
     """
     best = None
     for parameters in ParameterGrid(grid):
@@ -218,14 +229,14 @@ def fit_best(estimator, grid, data):
 
 
 def per_user_scores(model, data, part):
-    """Metric -> array of a number for each user, NaN for one with nothing held out."""
+    """Score each user by each metric; NaN for users without held-out items."""
     ranked = top_items(model, data[f"{part}_in"], n_items=DEEPEST)
     truth = data[f"{part}_out"]
     return {name: metric(truth, ranked) for name, metric in METRICS.items()}
 
 
 def _shown_parameters(model):
-    """Parameters of the configuration, without what only concerns the run."""
+    """Return the parameters of the model, without those that only concern the run."""
     shown = {**PAPER_VAE, "variational": True}
     return {name: value for name, value in model.get_params().items() if name in shown}
 
@@ -239,7 +250,7 @@ def _say(what, fit):
 
 
 def summarize(results):
-    """Means, standard errors and paired comparisons, as plain values."""
+    """Compute means, standard errors and paired comparisons, as plain values."""
     models = {}
     for name, result in results.items():
         summary = {key: value for key, value in result.items() if key != "per_user"}
@@ -267,12 +278,12 @@ def summarize(results):
 
 
 def mean_and_errors(scores):
-    """Mean over seeds and users with its standard errors.
+    """Compute the mean over seeds and users, with its standard errors.
 
     Parameters
     ----------
     scores : ndarray of shape (n_seeds, n_users)
-        NaN for users who do not count.
+        NaN for users without held-out items.
 
     Returns
     -------
@@ -289,7 +300,7 @@ def mean_and_errors(scores):
 
 
 def paired_difference(scores, others):
-    """Mean difference user by user, and its standard error."""
+    """Compute the mean of the differences of users, and its standard error."""
     difference = scores.mean(axis=0) - others.mean(axis=0)
     difference = difference[~np.isnan(difference)]
     return {
@@ -306,7 +317,7 @@ def _standard_error(values):
 
 def table(report):
     """Write the report as Markdown that reads well as plain text."""
-    rows = [["model", *METRICS, "validation", "s a fit", "chosen"]]
+    rows = [["model", *METRICS, "validation", "s per fit", "chosen"]]
     for model in report["models"].values():
         rows.append(
             [
@@ -320,9 +331,9 @@ def table(report):
     lines = [
         "# MovieLens-1M, one strong-generalisation split",
         "",
-        f"{report['n_test_users']} test users. Mean ± standard error over users; in "
-        "brackets that over seeds.",
-        f"Validation: {CHOSEN_BY} of the epoch or the setting that was chosen by it.",
+        f"{report['n_test_users']} test users. Mean ± standard error over users; the "
+        "standard error over seeds is in brackets.",
+        f"Validation: {CHOSEN_BY}, by which the epoch or the setting was chosen.",
         "",
         *_aligned(rows),
     ]
@@ -359,7 +370,7 @@ def _chosen(model):
 
 
 def _aligned(rows):
-    """Lines of a Markdown table whose columns line up."""
+    """Return the lines of a Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return [

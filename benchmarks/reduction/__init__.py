@@ -1,1 +1,1 @@
-"""How well codes of few dimensions serve a classifier, beside others."""
+"""Accuracy of a classifier on low-dimensional codes, compared with other methods."""

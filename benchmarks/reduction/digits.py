@@ -1,12 +1,13 @@
-"""Ten components of digits, read by a logistic regression: VAE, PCA, kernel PCA, AE.
+"""Logistic regression on ten components of digits: VAE, PCA, kernel PCA, autoencoder.
 
     python -m benchmarks.reduction.digits [--repeats 10] [--jobs 1] [--output PATH]
 
-Repeated 5-fold cross-validation on the same folds for all; the differences are taken
-fold by fold. The VAE has its defaults but for beta, 0.3 rather than 1, which was the
-better of the two on the first five folds; the autoencoder has all of them. Times are
-ratios to PCA's. Where pythae is installed (``pip install -e ".[peers]"``) its VAE
-stands in the table too, with its own networks and each of its two losses.
+All methods are scored by repeated 5-fold cross-validation on the same folds, and the
+differences are taken fold by fold. The VAE has its default parameters except for beta,
+0.3 instead of 1, which was better on the first five folds; the autoencoder has only
+default parameters. Times are divided by the time of PCA. If pythae is installed
+(``pip install -e ".[peers]"``), its VAE is in the table too, with its own networks and
+each of its two losses.
 """
 
 import argparse
@@ -102,7 +103,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument(
-        "--output", type=Path, help="write the table there too, as Markdown"
+        "--output", type=Path, help="file to write the table to, as Markdown"
     )
     args = parser.parse_args()
     X, y = load_digits(return_X_y=True)
@@ -128,7 +129,7 @@ def table(results, n_folds):
     ]
     for name, result in results.items():
         difference = results["VAE"]["test_score"] - result["test_score"]
-        # Training sets overlap: the variance of Nadeau & Bengio 2003.
+        # Variance for overlapping training sets (Nadeau & Bengio 2003).
         error = np.sqrt(difference.var(ddof=1) * (1 / n_folds + 1 / 4))
         lines.append(
             f"| {name} | {result['test_score'].mean():.4f} | {difference.mean():+.4f} "

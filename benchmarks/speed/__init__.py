@@ -1,1 +1,1 @@
-"""How fast training and ranking are, beside others."""
+"""Speed of training and ranking, compared with other packages."""

@@ -1,12 +1,13 @@
-"""How fast skvae is: beside the bare arithmetic, beside its peers, and as data grow.
+"""Speed of skvae, compared with the bare arithmetic and with peers, and as data grow.
 
     python -m benchmarks.speed [--only ml-1m growth] [--peers recbole implicit]
         [--rounds 5] [--threads 1] [--data folder] [--output folder]
 
-Every contestant is a child process with as many threads, in an environment of its own
-that is made when it is first needed (peers/requirements-*.txt). They take turns, and
-the best round of each is compared, for the speed of a machine drifts. Parts that are
-not run again keep their figures in the output, each with the commit it was run at.
+Every package (contestant) runs in a child process with the same number of threads, in a
+separate environment that is made when it is first needed (peers/requirements-*.txt).
+The speed of a machine changes over time, so each round times every package once, and
+the best rounds are compared. Parts that are not run again keep their results in the
+output, each with the commit at which it was run.
 """
 
 import argparse

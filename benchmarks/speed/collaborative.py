@@ -2,12 +2,12 @@
 
     python -m benchmarks.speed.collaborative [--rounds 5] [--threads 1]
 
-Half-steps stand beside an iteration of implicit's ALS (by conjugate gradient, its
-default, and by Cholesky) on the same matrix. An epoch of content stands beside the
-floor, the bare products of its steps with one pass over the loss and a fused Adam, and
-beside a plain loop in torch with dense batches and BCEWithLogits. Everything runs in
-one process with the same threads, rounds interleaved, and minima are compared.
-implicit comes with ``pip install -e ".[peers]"``.
+Half-steps are compared with an iteration of implicit's ALS (by conjugate gradient, its
+default, and by Cholesky) on the same matrix. An epoch of content is compared with the
+floor, which is the bare products of its steps with one pass over the loss and a fused
+Adam, and with a plain loop in torch with dense batches and BCEWithLogits. Everything
+runs in one process with the same number of threads and with interleaved rounds, and
+minima are compared. implicit is installed by ``pip install -e ".[peers]"``.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from skvae._collaborative._als import half_step
 from skvae._collaborative._content import content_net, make_content
 from skvae._training import RowBatches, make_generator, train
 
-N_BATCHES = 40  # batches of the epochs that are timed
+N_BATCHES = 40  # number of batches of the timed epochs
 CONFIDENCE = {"a": 1.0, "b": 0.01}
 
 
@@ -35,7 +35,7 @@ def main():
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, help="write the tables there too")
+    parser.add_argument("--output", type=Path, help="file to write the tables to")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train_matrix, _, counts, _ = load(options.data, "p10")
@@ -58,7 +58,7 @@ def main():
     ):
         times = minima(epochs(estimator, weigh(counts)), options.rounds)
         lines.append(f"| {name} | " + " | ".join(ratios(times)) + " |")
-    lines += ["", "Seconds, and in brackets how often skvae's time.", ""]
+    lines += ["", "Seconds, and in brackets the ratio to skvae's time.", ""]
     text = "\n".join(lines) + "\n" + describe(environment())
     print(text)
     if options.output:
@@ -66,7 +66,7 @@ def main():
 
 
 def minima(functions, n_rounds):
-    """Shortest time of each function, called in turn."""
+    """Return the shortest time of each function; rounds are interleaved."""
     times = np.empty((n_rounds, len(functions)))
     for function in functions:
         function()
@@ -83,7 +83,7 @@ def ratios(times):
 
 
 def sweeps(X, n_factors, n_threads):
-    """Both half-steps of skvae and of implicit's two solvers, as functions."""
+    """Make functions that do both half-steps, by skvae and by implicit's solvers."""
     from implicit.cpu.als import AlternatingLeastSquares
 
     rng = np.random.default_rng(0)
@@ -113,7 +113,7 @@ def sweeps(X, n_factors, n_threads):
 
 
 def epochs(estimator, features):
-    """An epoch of skvae, its floor and a plain loop, as functions."""
+    """Make functions that run an epoch of skvae, its floor and a plain loop."""
     settings = clone(estimator).set_params(dropout=0.0)._content_settings()
     features = features[: N_BATCHES * settings.batch_size]
     generator = make_generator(0)
@@ -138,11 +138,11 @@ def epochs(estimator, features):
 
 
 def floor(settings, batches):
-    """The bare operations of the steps, on arrays that stay in place."""
+    """Make a function that does the bare operations of the steps, on fixed arrays."""
     rows = batches.take(np.arange(settings.batch_size))
     n_words = rows.n_columns
     width = (*settings.hidden_layer_sizes, settings.n_components)[0]
-    # Small, lest the softmax underflow to slow denormal numbers.
+    # Small, so that the softmax does not underflow to slow denormal numbers.
     weight = 0.01 * torch.randn(n_words, width)
     hidden = torch.randn(rows.n_rows, width)
     grad = torch.randn(rows.n_rows, width)
@@ -171,7 +171,7 @@ def floor(settings, batches):
 
 
 def plain_loop(settings, features):
-    """Train the same network as one would write it, on dense batches with BCE."""
+    """Make a function that trains the same network on dense batches with BCE."""
     n_words = features.shape[1]
     sizes = (n_words, *settings.hidden_layer_sizes)
     act = {"logistic": torch.sigmoid, "tanh": torch.tanh}[settings.activation]

@@ -1,12 +1,13 @@
-"""Contestants of the speed benchmark: children that do one thing when they are told.
+"""Contestants of the speed benchmark: child processes that run actions on request.
 
-The packages that are compared exclude one another, so each runs in an environment of
-its own, as a child process that stays alive between the rounds. The parent writes the
-name of an action on a line, the child carries it out and answers with a line of JSON.
+The compared packages cannot be installed together, so each contestant runs in a
+separate environment, as a child process that stays alive between the rounds. The parent
+writes the name of an action on a line; the child runs it and replies with a line of
+JSON.
 
-A worker script calls `serve`, the benchmark makes a `Contestant` of that script. As
-this module is imported in the environments of the peers, it needs no more than NumPy
-and SciPy.
+A worker script calls `serve`, and the benchmark makes a `Contestant` from that script.
+This module is imported in the environments of the peers, so it needs only NumPy and
+SciPy.
 """
 
 import gc
@@ -36,20 +37,20 @@ SETTINGS = {
 TAIL = 2000
 
 
-# The child's side
+# In the child process
 
 
 def serve(make):
-    """Make the contestant and carry out what the parent asks for, until it hangs up.
+    """Make the contestant, and run the requested actions until stdin is closed.
 
     Parameters
     ----------
     make : callable
         Called with the interactions, a ``csr_matrix`` of shape (n_users, n_items), and
-        the settings, a namespace with the keys of `SETTINGS`. The methods without
-        arguments of the object that it returns are the actions. An action returns
-        None or a dict which joins the reply; a ``"seconds"`` in it replaces the time
-        of the whole call.
+        the settings, a namespace with the keys of `SETTINGS`. The actions are the
+        methods without arguments of the object that it returns. An action returns None
+        or a dict that is added to the reply; its ``"seconds"``, if any, replace the
+        time of the whole call.
     """
     channel = _take_stdout()
     settings = SimpleNamespace(**json.loads(sys.argv[1]))
@@ -70,25 +71,25 @@ def serve(make):
 
 
 def _take_stdout():
-    """Keep standard output for the replies and send what else is printed to stderr."""
+    """Keep standard output for the replies, and redirect other output to stderr."""
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     return channel
 
 
 class Batches:
-    """Count and time the batches that a training loop takes, and end them early.
+    """Count and time the batches of a training loop, and limit their number.
 
     Parameters
     ----------
     limit : int or None
-        How many batches an epoch has at most, None for all.
+        Maximum number of batches of an epoch; None for all.
 
     Notes
     -----
-    A whole epoch is timed from before the call. Of an epoch that ends early the time
-    runs from its first batch, since what a loop does once an epoch would weigh too
-    much on the few.
+    The time of a whole epoch starts before the call. The time of a limited epoch starts
+    at its first batch, because the fixed work per epoch would count too much compared
+    with the few batches.
     """
 
     def __init__(self, limit=None):
@@ -118,15 +119,15 @@ class Batches:
         return {"count": self.count, "seconds": end - start}
 
 
-# The parent's side
+# In the parent process
 
 
 class ContestantError(RuntimeError):
-    """A contestant could not be made ready or failed in an action."""
+    """A contestant could not be started, or failed in an action."""
 
 
 class Contestant:
-    """A child process that carries out one action at a time.
+    """A child process that runs one action at a time.
 
     Parameters
     ----------
@@ -135,10 +136,10 @@ class Contestant:
     worker : path
         The script that calls `serve`.
     settings : dict
-        ``matrix``, the path of a matrix written by ``scipy.sparse.save_npz``, and what
-        shall differ from `SETTINGS`.
+        ``matrix``, the path of a matrix written by ``scipy.sparse.save_npz``, and the
+        settings that differ from `SETTINGS`.
     python : path, default=sys.executable
-        The interpreter, which says in which environment the child runs.
+        The interpreter of the environment in which the child runs.
 
     Raises
     ------
@@ -149,7 +150,7 @@ class Contestant:
     def __init__(self, title, worker, settings, python=sys.executable):
         self.title = title
         settings = {**SETTINGS, **settings, "matrix": str(settings["matrix"])}
-        # A file, not a pipe, which would fill up and stop the child.
+        # A file, because a full pipe would block the child.
         self._chatter = tempfile.TemporaryFile()
         try:
             self._process = subprocess.Popen(
@@ -168,17 +169,18 @@ class Contestant:
                 self._fail("before it was ready")
 
     def run(self, action):
-        """Have an action carried out.
+        """Run an action in the child.
 
         Returns
         -------
         reply : dict
-            ``name``, ``seconds`` and what the action adds, such as ``count``.
+            ``name``, ``seconds`` and the values that the action adds, such as
+            ``count``.
 
         Raises
         ------
         ContestantError
-            If the child ended instead; its process is gone then.
+            If the child process ends before it replies.
         """
         try:
             print(action, file=self._process.stdin, flush=True)
@@ -190,7 +192,7 @@ class Contestant:
         return json.loads(line)
 
     def close(self):
-        """End the child."""
+        """End the child process."""
         try:
             self._process.stdin.close()
         except BrokenPipeError:
@@ -217,12 +219,12 @@ class Contestant:
         self.close()
         raise ContestantError(
             f"{self.title} ended {when} with status {status}. "
-            f"The end of what it wrote:\n{tail}"
+            f"The end of its output:\n{tail}"
         )
 
 
 def _child_environment(threads):
-    """Environment of a child: its number of threads, and where its imports are."""
+    """Return the environment variables of a child: threads and import path."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {

@@ -1,14 +1,15 @@
-"""An environment for each peer of the speed benchmark, as they exclude one another.
+"""An environment for each peer of the speed benchmark.
 
     python -m benchmarks.speed.environments
     python -m benchmarks.speed.environments implicit cornac
 
-makes those that are not there yet, which the benchmark does itself when it needs them.
-Each holds what `peers/requirements-<peer>.txt` says, where a pin that a peer forces has
-its reason. Python 3.11 is what all of them have wheels for.
+The peers cannot be installed together. The command makes the environments that do not
+exist yet; the benchmark does the same if it needs them. Each has the packages in
+`peers/requirements-<peer>.txt`, which gives a reason for every pin that a peer forces.
+All peers have wheels for Python 3.11.
 
-pip obeys its own settings, so that of torch, of which the usual build for Linux brings
-gigabytes for GPUs, the CPU build can be had by PIP_INDEX_URL or PIP_EXTRA_INDEX_URL.
+pip uses its own settings. The usual build of torch for Linux contains gigabytes for
+GPUs; set PIP_INDEX_URL or PIP_EXTRA_INDEX_URL to install the CPU build instead.
 """
 
 import argparse
@@ -21,35 +22,35 @@ from benchmarks.speed.contestant import ContestantError
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / ".environments"
-# Name of the peer -> its worker script.
+# Worker script of each peer, by name.
 WORKERS = {
     "recbole": HERE / "peers" / "recbole_multivae.py",
     "cornac": HERE / "peers" / "cornac_vaecf.py",
     "recpack": HERE / "peers" / "recpack_multvae.py",
     "implicit": HERE / "peers" / "implicit_als.py",
 }
-# A copy of the requirements, written into an environment when all of them are there.
+# A copy of the requirements, written into an environment once they are installed.
 INSTALLED = "installed.txt"
 
 
 class PeerError(ContestantError):
-    """The environment of a peer could not be made, so that it cannot take part."""
+    """The environment of a peer could not be made, so the peer cannot be timed."""
 
 
 def requirements(peer):
-    """Path of the file that says what a peer's environment holds."""
+    """Return the path of the requirements of a peer."""
     return HERE / "peers" / f"requirements-{peer}.txt"
 
 
 def interpreter(peer, folder=FOLDER):
-    """Python of a peer's environment, which is made if it is not there or outdated.
+    """Return the Python of a peer's environment, which is made or updated if needed.
 
     Parameters
     ----------
     peer : str
         A key of `WORKERS`.
     folder : path
-        Where the environments are, each by the name of its peer.
+        Folder of the environments, each with the name of its peer.
 
     Returns
     -------
@@ -58,7 +59,7 @@ def interpreter(peer, folder=FOLDER):
     Raises
     ------
     PeerError
-        If its packages cannot be installed; with the end of what pip said.
+        If its packages cannot be installed. The message has the end of pip's output.
     """
     environment = Path(folder).resolve() / peer
     scripts = "Scripts" if sys.platform == "win32" else "bin"
@@ -83,15 +84,21 @@ def interpreter(peer, folder=FOLDER):
 
 
 def main(arguments=None):
-    """Make the environments that are asked for; the status is 1 if one failed."""
+    """Make the requested environments; return the exit code, 1 if one failed."""
     parser = argparse.ArgumentParser(description="Environments of the peers.")
     parser.add_argument(
-        "peers", nargs="*", metavar="peer", help=f"of {', '.join(WORKERS)}; or all"
+        "peers",
+        nargs="*",
+        metavar="peer",
+        help=f"one of {', '.join(WORKERS)} (default: all)",
     )
     parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args(arguments)
     if unknown := set(options.peers) - set(WORKERS):
-        parser.error(f"no such peer: {', '.join(sorted(unknown))}")
+        parser.error(
+            f"unknown peers: {', '.join(sorted(unknown))}; pass some of "
+            f"{', '.join(WORKERS)}."
+        )
     failed = False
     for peer in options.peers or WORKERS:
         try:

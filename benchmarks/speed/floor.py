@@ -1,9 +1,9 @@
-"""The floor: what the arithmetic alone of Mult-VAE costs, on arrays that stay in place.
+"""The floor: the time of only the arithmetic of Mult-VAE, on fixed arrays.
 
-No batch is cut, no noise is drawn, nothing is dropped, activated, added to by a bias or
-differentiated by a library: these are the matrix products of a training step, the loss
-with its slope, and one fused pass of the optimiser. A training loop cannot be faster
-than this without doing less, or at less precision.
+The floor has the matrix products of a training step, the loss with its gradient, and
+one fused step of the optimiser. It does not make batches, and it has no noise, dropout,
+activations, biases or automatic differentiation. A training loop cannot be faster than
+this unless it does less work or has a lower precision.
 """
 
 import time
@@ -17,7 +17,7 @@ N_TRIALS = 5  # of each part
 
 
 class BareArithmetic:
-    """The floor of an epoch and of a ranking of all users."""
+    """The floor of an epoch, and of a ranking for all users."""
 
     def __init__(self, X, settings):
         torch.set_num_threads(settings.threads)
@@ -45,14 +45,14 @@ class BareArithmetic:
         return {"count": self.n_steps + (self.last is not None)}
 
     def rank(self):
-        """Multiply forward and choose the best items, seen or not, batch by batch."""
+        """Compute scores and choose the best items, seen or not, batch by batch."""
         n_batches = -(-self.n_users // self.settings.batch_size)
         for _ in range(n_batches):
             self.floor.rank(self.settings.n_items)
         return {"count": n_batches * self.settings.batch_size}
 
     def parts(self):
-        """Shortest time of each part of a step."""
+        """Return the shortest time of each part of a step."""
         parts = {
             "first layer, sparse": lambda: self.floor.first_layer(True),
             "first layer, dense": lambda: self.floor.first_layer(False),
@@ -87,7 +87,7 @@ class Floor:
         entries = rows.tocoo()
         self.places = torch.from_numpy(entries.row * np.int64(n_items) + entries.col)
         self.counts = torch.from_numpy(entries.data)
-        # Weights are small, lest the softmax underflow to slow denormal numbers.
+        # Small weights, so that the softmax does not underflow to denormal numbers.
         sizes = {
             "first": (n_items, hidden),
             "mean": (hidden, latent),
@@ -119,7 +119,7 @@ class Floor:
         )
 
     def first_gradient(self, sparse):
-        """Multiply the transposed batch with the slope of the first layer."""
+        """Multiply the transposed batch with the gradient of the first layer."""
         _product(
             self.transposed if sparse else self.dense.T,
             self.slope_hidden,
@@ -127,7 +127,7 @@ class Floor:
         )
 
     def inner_products(self):
-        """Multiply through the layers between the first and the last, both ways."""
+        """Multiply through the layers between first and last, forward and backward."""
         for name in ("mean", "log_variance"):
             torch.mm(self.hidden, self.weights[name], out=self.out_latent)
             torch.mm(self.hidden.T, self.slope_latent, out=self.gradients[name])
@@ -137,16 +137,16 @@ class Floor:
         torch.mm(self.slope_hidden, self.weights["back"].T, out=self.out_latent)
 
     def output_layer(self):
-        """Multiply up to the items: the greatest product of inference, too."""
+        """Compute the logits, which is the largest product of inference too."""
         torch.mm(self.hidden, self.weights["last"], out=self.logits)
 
     def output_gradients(self):
-        """Multiply the slope of the logits with both factors of the last product."""
+        """Multiply the gradient of the logits with both factors of the last product."""
         torch.mm(self.slope, self.weights["last"].T, out=self.out_hidden)
         torch.mm(self.hidden.T, self.slope, out=self.gradients["last"])
 
     def loss(self):
-        """Multinomial loss of each row and its slope in the logits."""
+        """Compute the multinomial loss and its gradient with respect to the logits."""
         torch.softmax(self.logits, dim=1, out=self.slope)
         logsumexp = self.logits.amax(dim=1) - self.slope.amax(dim=1).log()
         observed = self.logits.view(-1).index_select(0, self.places) @ self.counts
@@ -156,11 +156,11 @@ class Floor:
         return loss
 
     def optimizer(self):
-        """Take one step of fused Adam over all weights."""
+        """Do one step of fused Adam for all weights."""
         self.adam.step()
 
     def step(self, sparse):
-        """Do all of a training step."""
+        """Do all parts of a training step."""
         self.first_layer(sparse)
         self.inner_products()
         self.output_layer()
@@ -170,7 +170,7 @@ class Floor:
         self.optimizer()
 
     def rank(self, n_items):
-        """Multiply forward and choose the best items of each row."""
+        """Compute the scores, and choose the best items of each row."""
         self.forward()
         first = self.logits.shape[1] - n_items
         best = np.argpartition(self.logits.numpy(), first, axis=1)[:, first:]
@@ -178,7 +178,7 @@ class Floor:
         return np.take_along_axis(best, np.argsort(-scores, axis=1), axis=1)
 
     def forward(self):
-        """Multiply forward alone, the posterior's mean as the code."""
+        """Compute the scores only, with the mean of the posterior as the code."""
         self.first_layer(sparse=True)
         torch.mm(self.hidden, self.weights["mean"], out=self.out_latent)
         torch.mm(self.latent, self.weights["back"], out=self.out_hidden)
@@ -186,7 +186,7 @@ class Floor:
 
 
 def _product(matrix, dense, out):
-    # For a sparse matrix, `torch.mm` with `out` goes over the result twice more.
+    # For a sparse matrix, `torch.mm` with `out` writes the result two more times.
     torch.addmm(out, matrix, dense, beta=0, out=out)
 
 
@@ -196,7 +196,7 @@ def _as_torch(matrix):
 
 
 def shortest(function):
-    """Shortest time of some calls, in seconds."""
+    """Return the shortest time of `N_TRIALS` calls, in seconds."""
     times = []
     for _ in range(N_TRIALS):
         start = time.perf_counter()

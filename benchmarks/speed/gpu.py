@@ -1,12 +1,13 @@
-"""Users a second in training on a GPU, at the shape of MovieLens 20M.
+"""Users per second in training on a GPU, at the shape of MovieLens 20M.
 
     python -m benchmarks.speed.gpu [--batch-sizes 500 2000 8000]
         [--precisions float32 tf32 bfloat16] [--shape 116677 20108 9500000]
 
-Beside the rates stand the machine's measured ceilings (copies, matrix products), the
-share of them that a step reaches, how long the device was idle in an epoch, and how
-often the host waited for it: once an epoch is as designed. On a CPU (--device cpu) only
-the rates are measured, which shows that the same code runs.
+In addition to the rates, the benchmark prints the maximum rates measured on the machine
+(copies, matrix products), the rate of arithmetic of a step, the share of an epoch in
+which the device was idle, and how often the host waited for it; by design, this is once
+per epoch. On a CPU (--device cpu) only the rates are measured, as a check that the code
+runs.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def parse(arguments=None):
 
 
 def row(X, batch_size, precision, device, n_epochs):
-    """One line of the table."""
+    """Make one line of the table."""
     net, batches = make(X, batch_size, precision, device)
     train(net, batches, 1)  # warm up
     seconds = min(epoch_seconds(net, batches) for _ in range(n_epochs))
@@ -71,7 +72,7 @@ def row(X, batch_size, precision, device, n_epochs):
 
 
 def make(X, batch_size, precision, device):
-    """Training net and batches of Mult-VAE as Liang et al. 2018 have it."""
+    """Make the net and the batches of Mult-VAE as in Liang et al. 2018."""
     model = MultVAERecommender(
         LATENT,
         hidden_layer_sizes=(HIDDEN,),
@@ -90,12 +91,12 @@ def make(X, batch_size, precision, device):
 
 def epoch_seconds(net, batches):
     start = time.perf_counter()
-    train(net, batches, 1)  # ends by fetching the losses, so nothing is under way
+    train(net, batches, 1)  # fetches the losses at its end, so all work is done
     return time.perf_counter() - start
 
 
 def idle_share(net, batches, seconds):
-    """Share of an epoch in which no kernel ran."""
+    """Measure the share of an epoch in which no kernel ran."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as record:
@@ -105,7 +106,7 @@ def idle_share(net, batches, seconds):
 
 
 def count_waits(net, batches):
-    """How often the host waited for the device in an epoch."""
+    """Count how often the host waits for the device in an epoch."""
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -117,7 +118,7 @@ def count_waits(net, batches):
 
 
 def ceilings(device, n=8192, n_bytes=2**30):
-    """Measured rates of copies and of matrix products."""
+    """Measure the maximum rates of copies and of matrix products."""
     source = torch.empty(n_bytes, dtype=torch.uint8, device=device)
     copy = torch.empty_like(source)
     seconds = kernel_seconds(lambda: copy.copy_(source))
@@ -131,7 +132,7 @@ def ceilings(device, n=8192, n_bytes=2**30):
 
 
 def kernel_seconds(function, n_calls=10):
-    """Seconds of a call, averaged over some that follow one another."""
+    """Measure the seconds of a call, averaged over `n_calls` consecutive calls."""
     function()
     torch.cuda.synchronize()
     start = time.perf_counter()

@@ -1,7 +1,7 @@
 """MultVAERecommender, a contestant of the speed benchmark.
 
-What is timed: an epoch is a run of the training loop that `fit` runs, over all rows or
-over as many as make the batches asked for; checking the input is outside, as it is for
+The timed actions: an epoch is a run of the training loop of `fit`, over all rows or
+over the rows of the requested number of batches. Input validation is not timed, as for
 the peers. Recommending and scoring are the public calls.
 """
 
@@ -16,7 +16,7 @@ from skvae import MultVAERecommender
 from skvae._training import RowBatches, train
 from skvae.metrics import make_ranking_scorer
 
-# Network and training of Liang et al. 2018, which the peers have too.
+# Network and training of Liang et al. 2018, as in the peers.
 PAPER = {
     "tied_weights": False,
     "initial_log_variance": 0,
@@ -31,7 +31,7 @@ PAPER = {
 
 
 class Skvae:
-    """The estimator on a matrix."""
+    """`MultVAERecommender` for a matrix."""
 
     def __init__(self, X, settings):
         torch.set_num_threads(settings.threads)
@@ -61,7 +61,7 @@ class Skvae:
         return self._recommend(self.model)
 
     def recommend_linear(self):
-        """Recommend by a network without hidden layer: as wide as matrix factors."""
+        """Recommend without hidden layer: scores from vectors of the latent width."""
         return self._recommend(self.linear_model)
 
     def _recommend(self, model):
@@ -72,13 +72,13 @@ class Skvae:
         return {"count": self.X.shape[0]}
 
     def memory(self):
-        """Largest resident set of this process so far, in bytes."""
+        """Return the largest resident set of this process so far, in bytes."""
         return {"bytes": _peak()}
 
 
 def _peak():
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage starts from the size of the parent there
+    if status.exists():  # on Linux, getrusage includes the size of the parent
         peak = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
         return 1024 * int(peak.split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""Draw what the time of a training step goes into, from results/speed.json.
+"""Draw the parts of the time of a training step, from results/speed.json.
 
 python -m benchmarks.speed.picture [--results speed.json] [--output performance.svg]
 """
@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from benchmarks.environment import REPOSITORY, RESULTS
 from benchmarks.speed.report import TITLES
 
-# Groups of the floor's parts, and their colours (Okabe & Ito, for all eyes).
+# Groups of the floor's parts, and their colours (colour-blind safe, Okabe & Ito).
 GROUPS = {
     "first layer and its gradient": ("#0072B2", ("first layer", "its gradient")),
     "layers between": ("#56B4E9", ("layers between",)),
@@ -36,12 +36,12 @@ def main(arguments=None):
 
 
 def draw(results):
-    """Make a figure of one panel for each shape."""
+    """Make a figure with one panel for each shape."""
     shapes = [name for name in SHAPES if name in results]
     figure, axes = plt.subplots(
         len(shapes), figsize=(8, 1.2 + 2.2 * len(shapes)), layout="constrained"
     )
-    plt.rcParams["svg.hashsalt"] = "skvae"  # the same file for the same figures
+    plt.rcParams["svg.hashsalt"] = "skvae"  # the same results give the same file
     for name, ax in zip(shapes, [axes] if len(shapes) == 1 else axes, strict=True):
         _panel(ax, results[name])
         ax.set_title(SHAPES[name], loc="left")
@@ -57,7 +57,7 @@ def draw(results):
 
 
 def _panel(ax, result):
-    """Stack the parts of the floor and of skvae, with the peers as whole bars."""
+    """Draw stacked bars for floor and skvae, and single bars for the peers."""
     steps = {
         name: 1e3 * found["seconds"] / found["count"]
         for name, found in result["epoch"].items()
@@ -69,7 +69,7 @@ def _panel(ax, result):
     rows = [f"floor, {kind} first layer", "skvae", *peers]
     other = {"sparse": "dense", "dense": "sparse"}[kind]
     parts = {n: 1e3 * s for n, s in result["parts"].items() if not n.endswith(other)}
-    scale = floor / sum(parts.values())  # parts were timed one by one
+    scale = floor / sum(parts.values())  # parts were timed separately
     left = 0.0
     for label, (colour, starts) in GROUPS.items():
         width = scale * sum(v for n, v in parts.items() if n.split(",")[0] in starts)

@@ -1,4 +1,4 @@
-"""Put the figures of the speed benchmark in tables of Markdown."""
+"""Make Markdown tables of the results of the speed benchmark."""
 
 from benchmarks.environment import describe
 from benchmarks.speed.stages import EPOCH_FLOORS
@@ -11,17 +11,17 @@ TITLES = {
     "implicit, 600 factors": "implicit ALS, 600 factors",
     "implicit, 128 factors": "implicit ALS, 128 factors",
 }
-# Whose scores are products of vectors of the same length.
+# Pairs of rows whose scores are products of vectors of the same length.
 EQUAL_WIDTHS = {"skvae": "implicit, 600 factors", "skvae, I-200-I": "implicit"}
 EQUAL_WIDTH_NOTE = (
-    "By vectors of the same length, of which scores are products (implicit takes the "
-    "users' stored, a VAE encodes their rows each time)"
+    "With scores that are products of vectors of the same length (implicit uses stored "
+    "vectors of the users, a VAE encodes their rows each time)"
 )
 NETWORK = "network I-600-200-600-I, batches of 500"
 
 
 def table(results):
-    """Make the text of all parts that were run."""
+    """Make the text for all parts that were run."""
     parts = ["# Speed", INTRODUCTION]
     for name, make in PARTS.items():
         if name in results:
@@ -48,7 +48,7 @@ def _comparison(title, result):
         title = TITLES.get(name, name)
         lines.append(f"| {title} | {found['seconds']:.3f} | {steps} | {ratio:.2f} |")
     floor = min(epoch[name]["seconds"] for name in EPOCH_FLOORS)
-    lines += ["", f"skvae takes {ours / floor:.2f} x the better floor.", ""]
+    lines += ["", f"skvae takes {ours / floor:.2f} x the time of the faster floor.", ""]
     lines += ["Top 100 unseen items of users:", ""]
     lines += ["| | users/s | of skvae's rate |", "|---|---|---|"]
     rates = {n: f["count"] / f["seconds"] for n, f in result["recommend"].items()}
@@ -68,10 +68,11 @@ def _comparison(title, result):
     )
     lines += [
         "",
-        "A ranking scorer (NDCG@100, holding out included) takes "
-        f"{ours / bare:.2f} x the bare products and top 100 of the same users.",
+        "A ranking scorer (NDCG@100, including the hold-out) takes "
+        f"{ours / bare:.2f} x the time of the bare products and top 100 of the same "
+        "users.",
         "",
-        "What the floor of a step consists of, in ms: "
+        "Parts of the floor of a step, in ms: "
         + ", ".join(f"{n} {1e3 * s:.1f}" for n, s in result["parts"].items())
         + ".",
     ]
@@ -84,7 +85,7 @@ def _growth(result):
         f"## Growth, from {users:,} users x {items:,} items with {interactions:,} "
         "interactions",
         "",
-        "| | s an epoch | times the base | MiB beyond the matrix |",
+        "| | s per epoch | ratio to the base | MiB beyond the matrix |",
         "|---|---|---|---|",
     ]
     base = result["seconds"]["base"]
@@ -113,9 +114,9 @@ PARTS = {
 }
 
 INTRODUCTION = (
-    "Contestants take turns with the same matrix and the same number of threads, each "
-    "in a process of its own; the best round of each counts. Seconds say little on "
-    "another machine, ratios more. The floor is the bare arithmetic: matrix products, "
-    "the loss with its slope and a fused Adam, on arrays that stay in place, without "
-    "noise, dropout, activations, biases or batches being cut."
+    "All packages are timed on the same matrix and with the same number of threads, "
+    "each in a separate process, in interleaved rounds; the best round of each counts. "
+    "Seconds depend on the machine, ratios less so. The floor is the bare arithmetic: "
+    "matrix products, the loss with its gradient and a fused Adam, on fixed arrays, "
+    "without noise, dropout, activations, biases or making batches."
 )

@@ -1,19 +1,19 @@
-"""Rounds of the speed benchmark: contestants take turns, those that fail drop out.
+"""Rounds of the speed benchmark: each times every contestant that has not failed.
 
-The speed of a machine drifts by more than the contestants differ, so every round times
-each of them once, and their best rounds are compared.
+The speed of a machine changes over time by more than the contestants differ, so every
+round times each contestant once, and their best rounds are compared.
 """
 
 from benchmarks.speed.contestant import ContestantError
 
 
 def start_all(starters, say=print):
-    """Make the contestants ready one after the other, leaving out those that fail.
+    """Start the contestants one after the other, and leave out those that fail.
 
     Parameters
     ----------
     starters : iterable of callables
-        Each without arguments, returning a `Contestant`.
+        Functions without arguments that return a `Contestant`.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def start_all(starters, say=print):
         try:
             contestants.append(start())
         except ContestantError as error:
-            say(f"Left out: {error}")
+            say(f"Not started, and left out: {error}")
     return contestants
 
 
@@ -36,13 +36,15 @@ def run_rounds(contestants, action, n_rounds, say=print):
     contestants : list of Contestant
         Those that fail are removed.
     action : str
+        Name of the action.
     n_rounds : int
+        Number of rounds.
 
     Returns
     -------
     replies : dict
-        Title -> list with the reply of each round, which is shorter for a contestant
-        that dropped out.
+        For each title, a list with the reply of each round. The list is shorter for a
+        contestant that failed.
     """
     replies = {contestant.title: [] for contestant in contestants}
     for _ in range(n_rounds):
@@ -51,5 +53,5 @@ def run_rounds(contestants, action, n_rounds, say=print):
                 replies[contestant.title].append(contestant.run(action))
             except ContestantError as error:
                 contestants.remove(contestant)
-                say(f"Dropped out: {error}")
+                say(f"Failed, and left out from now on: {error}")
     return replies

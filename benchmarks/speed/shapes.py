@@ -1,4 +1,4 @@
-"""The matrices that speed is measured on."""
+"""The matrices of the speed benchmark."""
 
 from pathlib import Path
 
@@ -15,10 +15,11 @@ def ml_1m(folder):
 
 
 def generated(n_users, n_items, n_interactions, seed=0):
-    """Draw users of different zeal and items of different popularity.
+    """Draw interactions of users and items of different activity and popularity.
 
-    Zeal is log-normal and popularity falls as a power of the rank, as they do in
-    MovieLens; who likes what is left to chance, since speed does not ask.
+    The activity of users is log-normal, and the popularity of items is a power of their
+    rank, as in MovieLens. Users and items are otherwise independent, because this does
+    not matter for speed.
 
     Returns
     -------

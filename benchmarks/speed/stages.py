@@ -15,7 +15,7 @@ from benchmarks.speed.rounds import run_rounds, start_all
 
 HERE = Path(__file__).resolve().parent
 FLOOR, OURS = "floor", "skvae"
-# Rows of a table -> the action of the contestant that they stand for.
+# Action of the contestant for each row of a table.
 EPOCH_FLOORS = {
     "floor, sparse first layer": "epoch_sparse",
     "floor, dense first layer": "epoch_dense",
@@ -27,8 +27,8 @@ ALS_RECOMMENDERS = {
     "implicit": "recommend",
     "implicit, 128 factors": "recommend_few",
 }
-N_BATCHES = 4  # of an epoch at the shape of MovieLens 20M
-RANKED_USERS = 2000  # at that shape
+N_BATCHES = 4  # per epoch at the shape of MovieLens 20M
+RANKED_USERS = 2000  # at the shape of MovieLens 20M
 GROWTH_BASE = (2_000, 4_000, 100_000)  # users, items, interactions
 FACTORS = {"users": (1, 2, 4, 8), "items": (1, 2, 4, 8), "interactions": (1, 2, 4)}
 IMPORT = "import time, torch, sklearn; t = time.perf_counter(); import skvae; \
@@ -36,25 +36,25 @@ print(time.perf_counter() - t)"
 
 
 def ml_1m(options):
-    """Whole epochs, rankings and a scorer on the split of MovieLens 1M."""
+    """Time whole epochs, rankings and a scorer on the split of MovieLens 1M."""
     return _compare(shapes.ml_1m(options.data), options, peers=options.peers)
 
 
 def ml_20m(options):
-    """Some steps and rankings at the shape of MovieLens 20M."""
+    """Time some steps and rankings at the shape of MovieLens 20M."""
     X = shapes.generated(*shapes.ML_20M)
     limits = {"n_batches": N_BATCHES, "n_users": RANKED_USERS}
     return _compare(X, options, peers=options.peers_at_20m, **limits)
 
 
 def growth(options):
-    """Epochs and memory as users, items and interactions grow, with the exponents."""
+    """Measure epochs and memory as users, items and interactions grow."""
     sizes = {GROWTH_BASE: "base"}
     for axis, name in enumerate(FACTORS):
         for factor in FACTORS[name][1:]:
             size = np.array(GROWTH_BASE)
             size[axis] *= factor
-            if name == "users":  # each as busy as before
+            if name == "users":  # keep the number of interactions per user
                 size[2] *= factor
             sizes[tuple(size.tolist())] = f"{name} x {factor}"
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def growth(options):
 
 
 def import_time(options):
-    """Seconds that `import skvae` takes once torch and scikit-learn are imported."""
+    """Time `import skvae` after torch and scikit-learn have been imported."""
     times = [
         float(subprocess.check_output([sys.executable, "-c", IMPORT]))
         for _ in range(1 + options.rounds)
@@ -97,7 +97,7 @@ STAGES = {
 
 
 def _compare(X, options, peers, **limits):
-    """Time floor, ours and peers in turns; the best round of each is its time."""
+    """Time floor, skvae and peers in interleaved rounds; the best of each counts."""
     with tempfile.TemporaryDirectory() as folder:
         path = _save(X, folder, "matrix")
         starters = [
@@ -108,7 +108,10 @@ def _compare(X, options, peers, **limits):
         contestants = start_all(starters)
         floor, ours = contestants[:2]
         if (floor.title, ours.title) != (FLOOR, OURS):
-            raise ContestantError("The floor and skvae are needed, and one failed.")
+            raise ContestantError(
+                "The floor or skvae could not be started, but both are needed; see the "
+                "message above."
+            )
         rounds = 1 + options.rounds  # the first is slower: memory, caches
         result = {"shape": X.shape, "interactions": X.nnz, **limits}
         rankers = {FLOOR: RANK_FLOOR, OURS: RECOMMENDERS, "implicit": ALS_RECOMMENDERS}
@@ -130,16 +133,19 @@ def _interleaved(contestants, n_rounds, action, own_rows):
     Parameters
     ----------
     contestants : list of Contestant
+        Contestants to time.
     n_rounds : int
+        Number of rounds.
     action : str
-        What those do that have no rows of their own.
+        Action of the contestants that are not in `own_rows`.
     own_rows : dict
-        Title of a contestant -> what it does instead, each by the name of its row.
+        For the title of a contestant, a dict from the names of its rows to the actions
+        that it does instead.
 
     Returns
     -------
     rows : dict
-        Name of the row -> shortest seconds, and count.
+        For the name of each row, the shortest seconds and the count.
     """
     replies = {}
     contestants = list(contestants)
@@ -148,7 +154,7 @@ def _interleaved(contestants, n_rounds, action, own_rows):
             rows = own_rows.get(contestant.title, {contestant.title: action})
             for row, name in rows.items():
                 if contestant not in contestants:
-                    break  # it has dropped out
+                    break  # it has failed
                 reply = run_rounds([contestant], name, 1)[contestant.title]
                 if not reply:
                     contestants.remove(contestant)

@@ -1,26 +1,28 @@
 """Weighted matrix factorization: half-steps in closed form, and the objective.
 
-The matrix R is 1 where a row meets a column and 0 elsewhere. What is met as x has the
-confidence c = b + (a - b) x, what is not has b (Hu, Koren & Volinsky 2008, where b is
-1 and a - b is called alpha). Users and items are solved for by the same function.
+The matrix R is 1 where a row interacted with a column and 0 elsewhere. An interaction
+of value x has the confidence c = b + (a - b) x, a missing one has b (Hu, Koren &
+Volinsky 2008, where b is 1 and a - b is called alpha). The same function solves for
+users and for items.
 """
 
 import torch
 from torch.nn import functional as F
 
-# Numbers in one gathered block of factors.
+# Number of elements in one gathered block of factors.
 BLOCK_SIZE = 2**20
-# A block takes rows whose number of entries is at most so many times, and so many
-# more than, that of its shortest row.
+# The rows of a block have at most LENGTH_RATIO times the number of entries of its
+# shortest row, plus LENGTH_SLACK.
 LENGTH_RATIO, LENGTH_SLACK = 1.25, 4
-# Relative error of a row's solution, as its condition bounds it, beyond which the row
-# is solved in float64, and there given up.
+# If the relative error of a row's solution, as bounded by its condition, may exceed
+# this limit, the row is solved in float64. If it may exceed it there too, an error is
+# raised.
 MAX_LOSS_OF_PRECISION = 1e-2
 HASH_FACTORS = (0x1B873593CC9E2D51, 0x165667B19E3779F9, 0x27D4EB2F85EBCA6B)
 
 
 def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
-    r"""Solve for the factors of all rows with those of the columns held fixed.
+    r"""Solve for the factors of all rows while those of the columns are fixed.
 
     Minimises, for each row i,
 
@@ -33,17 +35,17 @@ def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
     Parameters
     ----------
     rows : SparseRows of shape (n_rows, n_columns)
-        Interactions x >= 0: anything with tensors `indptr`, `indices` and `values`.
+        Interactions x >= 0: any object with tensors `indptr`, `indices` and `values`.
     factors : Tensor of shape (n_columns, n_components)
         Factors y of the columns. Their dtype is that of the computation.
     a, b : float
-        Confidences of what is met once and of what is not, a >= b >= 0.
+        Confidences of a single interaction and of a missing one, a >= b >= 0.
     regularization : float
         Weight lambda of the distance to the prior mean.
     prior : Tensor of shape (n_rows, n_components), default=None
         Prior means p; None for zeros.
     inverse : Tensor of shape (n_components, n_components), default=None
-        What `inverse_cholesky` gives for these factors, where it is known.
+        Result of `inverse_cholesky` for these factors, if it is known.
 
     Returns
     -------
@@ -52,39 +54,39 @@ def half_step(rows, factors, *, a, b, regularization, prior=None, inverse=None):
     Raises
     ------
     ValueError
-        If b Y'Y + lambda I, which all rows share, is singular in float64, or the
-        confidences of a row are too far apart for it.
+        If b Y'Y + lambda I, which all rows share, is singular in float64, or if the
+        confidences of a row differ too much for float64.
     """
     # In coordinates where L L' = b Y'Y + lambda I is the identity, a row has
-    # x = (I + S'S)^-1 (q + S's) with s = sqrt(c - b) over what it met, S = diag(s) Y
-    # and q = b Y'1 + lambda p.
+    # x = (I + S'S)^-1 (q + S's) with s = sqrt(c - b) over its interactions,
+    # S = diag(s) Y and q = b Y'1 + lambda p.
     if inverse is None:
         inverse = inverse_cholesky(factors, b=b, regularization=regularization)
     columns = rows.indices
-    if len(columns) < len(factors):  # whiten what is met alone, in a fixed order
-        met, columns = torch.unique(columns, return_inverse=True)
-        factors = factors[met.long()]
+    if len(columns) < len(factors):  # whiten only the used factors, in a fixed order
+        used, columns = torch.unique(columns, return_inverse=True)
+        factors = factors[used.long()]
     whitened = factors @ inverse.T
     if prior is None:
         solution = factors.new_zeros(rows.indptr.shape[0] - 1, factors.shape[1])
     else:
         solution = (regularization * prior) @ inverse.T
     for index, places, present in _blocks(rows, factors.shape[1]):
-        met = F.embedding(columns[places], whitened)
+        gathered = F.embedding(columns[places], whitened)
         present = present.to(factors.dtype)
         root = ((a - b) * rows.values[places].to(factors.dtype) * present).sqrt()
         mean = None if prior is None else solution[index]
-        solution[index] = _solve_precisely(met, root, b * present, mean)
+        solution[index] = _solve_precisely(gathered, root, b * present, mean)
     return solution @ inverse
 
 
 def shrinkage(factors, *, b, regularization):
-    """Matrix M with which a row that met nothing has the factors ``prior @ M``.
+    """Return the matrix M so that rows without interactions get ``prior @ M``.
 
     Parameters
     ----------
     factors, b, regularization
-        As of `half_step`.
+        As in `half_step`.
 
     Returns
     -------
@@ -98,12 +100,12 @@ def shrinkage(factors, *, b, regularization):
 def objective(
     rows, row_factors, column_factors, *, a, b, lambda_rows, lambda_columns, prior=None
 ):
-    """Value that the half-steps lower: that of Li & She 2017 without the content.
+    """Compute the objective of the half-steps: Li & She 2017 without the content.
 
     Parameters
     ----------
     rows, a, b
-        As of `half_step`.
+        As in `half_step`.
     row_factors : Tensor of shape (n_rows, n_components)
         Factors of the rows, whose prior mean is zero.
     column_factors : Tensor of shape (n_columns, n_components)
@@ -118,7 +120,8 @@ def objective(
     objective : float
     """
     U, V = row_factors, column_factors
-    # What is not met costs b (u.v)^2: over all pairs, the product of two Gram matrices.
+    # A missing interaction costs b (u.v)^2. The sum of this term over all pairs is the
+    # sum of the elementwise product of two Gram matrices.
     squares = b * float(torch.sum((U.T @ U).double() * (V.T @ V).double()))
     row_index = torch.repeat_interleave(rows.indptr.diff().long())
     size = max(1, BLOCK_SIZE // U.shape[1])
@@ -136,14 +139,14 @@ def objective(
 
 
 def inverse_cholesky(factors, *, b, regularization):
-    """L^-1 with L L' = b Y'Y + lambda I, which the rows of a half-step share.
+    """Compute L^-1 with L L' = b Y'Y + lambda I, which all rows of a half-step share.
 
-    It is computed in float64, and as it is small, on the CPU.
+    It is computed in float64 and, because it is small, on the CPU.
 
     Parameters
     ----------
     factors, b, regularization
-        As of `half_step`.
+        As in `half_step`.
 
     Returns
     -------
@@ -167,14 +170,14 @@ def inverse_cholesky(factors, *, b, regularization):
 def _blocks(rows, n_components):
     """Yield (index, places, present) for blocks of rows of about the same length.
 
-    `index` are rows, `places` the positions of the entries of each, of shape
-    (len(index), longest), and `present` marks those that a shorter row really has.
-    Rows without entries are left out.
+    `index` are rows, `places` are the positions of the entries of each row, of shape
+    (len(index), longest), and `present` marks those that the row has if it is shorter
+    than the longest. Rows without entries are left out.
     """
     indptr = rows.indptr
     lengths = indptr.diff().long()
-    # A BLAS may round the matrices of a stack differently by their alignment. So that
-    # the order of the rows does not matter, the stacks are ordered by the content.
+    # A BLAS may round the matrices of a stack differently, depending on the alignment.
+    # The stacks are ordered by content, so that the order of the rows does not matter.
     order = torch.argsort(_row_keys(rows), stable=True)
     order = order[torch.argsort(lengths[order], stable=True)]
     in_order = lengths[order].cpu()
@@ -193,8 +196,8 @@ def _blocks(rows, n_components):
 
 
 def _row_keys(rows):
-    """Integers that depend on the entries of each row alone: int64, (n_rows,)."""
-    # A hash of each entry, added up. Overflow wraps around.
+    """Hash the entries of each row: int64 tensor of shape (n_rows,)."""
+    # The sum of a hash of each entry. Overflow wraps around.
     keys = rows.values.float().view(torch.int32).long() * HASH_FACTORS[0]
     keys += rows.indices.long() * HASH_FACTORS[1]
     keys ^= keys >> 32
@@ -205,7 +208,7 @@ def _row_keys(rows):
 
 
 def _solve_precisely(Y, s, b, p):
-    """Do as `_solve` does, in float64 for rows whose condition asks for it."""
+    """Compute the same as `_solve`, in float64 for rows whose condition requires it."""
     solution = _solve(Y, s, b, p)
     # The trace bounds the condition of I + S'S, and epsilon times it the error.
     trace = (s.square() * Y.square().sum(dim=2)).sum(dim=1).double()
@@ -213,9 +216,9 @@ def _solve_precisely(Y, s, b, p):
     if rough.any():
         if torch.finfo(torch.float64).eps * trace.max() > MAX_LOSS_OF_PRECISION:
             raise ValueError(
-                "The confidences of a row of X are too high, beside what regularizes "
-                f"it, for its factors to be solved for (by {float(trace.max()):.3g} "
-                "times); scale X, or pass a lower a or a greater lambda."
+                "The factors of a row of X cannot be computed, because its confidences "
+                f"are too high for its regularization ({float(trace.max()):.3g} times "
+                "as high); scale X, or pass a lower a or a greater lambda."
             )
         parts = [None if t is None else t[rough].double() for t in (Y, s, b, p)]
         solution[rough] = _solve(*parts).to(solution.dtype)
@@ -223,11 +226,11 @@ def _solve_precisely(Y, s, b, p):
 
 
 def _solve(Y, s, b, p):
-    """(I + S'S)^-1 (p + Y'b + S's), S = diag(s) Y, for each matrix of a stack.
+    """Compute (I + S'S)^-1 (p + Y'b + S's), S = diag(s) Y, for a stack of matrices.
 
     Y has shape (n_rows, length, n_components), s and b have (n_rows, length), and p is
-    None or has (n_rows, n_components). Where Y is wide, the inverse is applied by way
-    of the smaller (I + SS')^-1, after the identity of Woodbury.
+    None or has (n_rows, n_components). If Y is wide, the inverse is computed from the
+    smaller (I + SS')^-1 by the Woodbury identity.
     """
     if Y.shape[1] > Y.shape[2]:
         S = Y * s[:, :, None]
@@ -248,5 +251,5 @@ def _times(matrices, vectors):
 def _cholesky_solve(gram, right):
     """Solve (I + gram) x = right for a stack of matrices."""
     gram.diagonal(dim1=1, dim2=2).add_(1.0)
-    lower = torch.linalg.cholesky_ex(gram).L  # `_solve_precisely` sees to it
+    lower = torch.linalg.cholesky_ex(gram).L  # checked by its caller
     return torch.cholesky_solve(right[:, :, None], lower)[:, :, 0]

@@ -21,7 +21,7 @@ from skvae._training import (
 )
 
 INITIAL_LOG_VARIANCE = -4.0
-# As in the code of Li & She 2017: how the layers are trained one by one.
+# Settings for training the layers one by one, as in the code of Li & She 2017.
 LAYER_LEARNING_RATE, LAYER_DROPOUT = 0.01, 0.3
 
 
@@ -50,7 +50,7 @@ class ContentSettings:
     precision: str
 
     def __post_init__(self):
-        """Convert to types of Python, so that equal settings are equal to a cache."""
+        """Convert to Python types, so that a cache recognises equal settings."""
         sizes = tuple(int(size) for size in self.hidden_layer_sizes)
         object.__setattr__(self, "hidden_layer_sizes", sizes)
         for field in fields(self):
@@ -75,7 +75,7 @@ class PretrainingInterrupted(KeyboardInterrupt):
 def pretrained_content(features, settings, seed, device="auto", verbose=0):
     """Make the content model and train it alone: layer by layer, then as a whole.
 
-    The result depends on nothing but the arguments, so that it can be cached.
+    The result depends only on the arguments, so that it can be cached.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def pretrained_content(features, settings, seed, device="auto", verbose=0):
     device : str or torch.device
         Device to train on.
     verbose : int
-        As of `CollaborativeVAE`.
+        As in `CollaborativeVAE`.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def pretrained_content(features, settings, seed, device="auto", verbose=0):
 
 
 def _train(content, features, settings, seed, device, verbose):
-    """Train layers and whole in place; return whether the user interrupted."""
+    """Train layers and model in place; return whether the user interrupted it."""
     device = resolve_device(device)
     content.to(device)
     if settings.layer_epochs and _train_layers(
@@ -139,7 +139,7 @@ def _train(content, features, settings, seed, device, verbose):
 
 
 def blank_content(n_words, settings, generator):
-    """Make an untrained content model for so many columns of features."""
+    """Make an untrained content model for `n_words` columns of features."""
     return VAE(
         n_words,
         settings.n_components,
@@ -164,7 +164,7 @@ def make_content(features, settings, generator):
 
 
 def _decoder_layer(decoder, depth=0):
-    """Parameters of the layer `depth` before the last one: name -> parameter."""
+    """Return the parameters, by name, of the layer `depth` layers before the last."""
     if isinstance(decoder, TiedMLP):
         return {"bias": decoder.biases[-1 - depth]}
     return _named(decoder.layers[-1 - depth])
@@ -176,7 +176,7 @@ def _named(module):
 
 @torch.no_grad()
 def _copy_weights(source, target):
-    """Copy parameters of the same names."""
+    """Copy the parameters in `source` to those with the same names in `target`."""
     for name, parameter in source.items():
         target[name].copy_(parameter)
 
@@ -215,17 +215,17 @@ def content_net(
     seed : int
         Seed of this training.
     anneal : bool
-        Whether the weight of the KL rises, or is beta from the start.
+        Whether the weight of the KL rises to beta, or is beta from the start.
     verbose : int
-        As of `CollaborativeVAE`.
+        As in `CollaborativeVAE`.
     description : str
         Text before the progress bar.
     training_of, remedy : str
-        As of `VAENet`.
+        As in `VAENet`.
     learning_rate : float or None, default=None
         Learning rate; None for that of the settings.
     score_function, patience, tol, callbacks
-        As of `make_callbacks`.
+        As in `make_callbacks`.
     **kwargs
         Further parameters of `make_net`.
     """
@@ -240,7 +240,7 @@ def content_net(
         precision=settings.precision,
         optimizer=torch.optim.Adam,
         lr=settings.learning_rate_init if learning_rate is None else learning_rate,
-        # The loss is a mean over rows, so lambda_w / 2 |W|^2 is divided too.
+        # The loss is a mean over rows, so lambda_w / 2 |W|^2 is divided by n_rows too.
         weight_decay=settings.lambda_w / n_rows,
         batch_size=settings.batch_size,
         verbose=verbose,

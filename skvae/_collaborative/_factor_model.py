@@ -1,4 +1,4 @@
-"""The module of CollaborativeVAE: item factors, and a VAE of the items' content."""
+"""Torch module of CollaborativeVAE: item factors, and a VAE of the items' content."""
 
 import torch
 from torch import nn
@@ -18,9 +18,10 @@ class FactorModel(nn.Module):
     n_items, n_components : int
         Sizes of the factors, all zero at first.
     content : VAE or None
-        Encodes the content of items in as many dimensions; None for factors alone.
+        Encodes the content of items in `n_components` dimensions; None for a model
+        with factors only.
     a, b, lambda_u, lambda_v, lambda_r : float
-        As of `CollaborativeVAE`.
+        As in `CollaborativeVAE`.
     """
 
     def __init__(
@@ -32,13 +33,13 @@ class FactorModel(nn.Module):
         self.a, self.b = a, b
         self.lambda_u, self.lambda_v, self.lambda_r = lambda_u, lambda_v, lambda_r
         self.register_buffer("item_factors", torch.zeros(n_items, n_components))
-        # With these users are folded in, and codes of items without interactions
-        # become factors.
+        # The first folds in users. The second turns the codes of items without
+        # interactions into factors.
         self.register_buffer("user_inverse", torch.zeros(n_components, n_components))
         self.register_buffer("item_shrinkage", torch.zeros(n_components, n_components))
 
     def forward(self, batch, generator):
-        """Loss of the content of some items, with the factors fixed.
+        """Compute the loss of the content of some items, with the factors fixed.
 
         Parameters
         ----------
@@ -63,14 +64,14 @@ class FactorModel(nn.Module):
         return self.lambda_r * nll, kl, 0.5 * self.lambda_v * distance.sum(dim=1)
 
     def encode(self, features):
-        """Codes of checked content, on the device: (n_rows, n_components)."""
+        """Encode checked content: codes on the device, (n_rows, n_components)."""
         content = self.content.eval()
         width = max(layer.weight.shape[0] for layer in content.encoder.layers)
         parts = map_rows(features, content.encode, device=device_of(self), width=width)
         return torch.cat([codes for _, _, codes in parts])
 
     def fold_in(self, rows):
-        """Factors of the users with these rows: (n_rows, n_components)."""
+        """Compute the factors of the users with these rows: (n_rows, n_components)."""
         return half_step(
             rows,
             self.item_factors,

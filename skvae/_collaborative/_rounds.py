@@ -31,7 +31,7 @@ from skvae.utils._top_k import rank_batches
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation set, and how it ends the rounds.
+    """A validation set, and the settings of early stopping.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def fit_rounds(
     callbacks=(),
     verbose=0,
 ):
-    """Set the factors of a model, and train them and its content model in rounds.
+    """Initialise the factors of a model, then train them and its content in rounds.
 
     Parameters
     ----------
@@ -103,13 +103,13 @@ def fit_rounds(
     callbacks : sequence, default=()
         Callbacks of the caller.
     verbose : int, default=0
-        As of `CollaborativeVAE`.
+        As in `CollaborativeVAE`.
 
     Returns
     -------
     outcome : Outcome
-        Records of the rounds. If they were interrupted, the model has the factors
-        that belong to the content model as it is.
+        Records of the rounds. If they were interrupted, the factors have been updated
+        for the weights of the content model at that time.
     """
     sweep = Sweep(model, X, features)
     sweep.start(make_generator(seed, Stream.INITIAL_WEIGHTS))
@@ -137,7 +137,7 @@ def fit_rounds(
             outcome = train(net, batches, n_rounds)
             model.eval()
         if outcome.interrupted or not n_rounds:
-            sweep()  # factors that belong to the weights as they are now
+            sweep()  # update the factors for the current weights
     except KeyboardInterrupt:
         outcome = replace(outcome, interrupted=True)
     return outcome
@@ -161,7 +161,7 @@ class RoundsNet(VAENet):
     sweep : Sweep
         Does the half-steps.
     **kwargs
-        As of `VAENet`.
+        As in `VAENet`.
     """
 
     recorded_last = "objective"
@@ -171,7 +171,7 @@ class RoundsNet(VAENet):
         self.sweep = sweep
 
     def initialize_optimizer(self, *args, **kwargs):
-        """Make none if there are no weights to optimise."""
+        """Make no optimiser if there are no weights to optimise."""
         if self.module_.content is None:
             self.optimizer_ = None
             return self
@@ -230,7 +230,7 @@ class Sweep:
 
     @torch.no_grad()
     def start(self, generator):
-        """Set the first factors: codes of the content, or small random numbers."""
+        """Set the initial factors: codes of the content, or small random numbers."""
         model = self.model
         if self.features is None:
             noise = torch.randn(model.item_factors.shape, generator=generator)

@@ -16,12 +16,12 @@ def antithetic_noise(n_draws, n_components, generator):
 def elbo(module, rows, noise):
     """Evidence lower bound of each row (Kingma & Welling 2014, eq. 3).
 
-    E_q[log p(x given z)] over the draws in `noise`, less the KL in closed form.
+    E_q[log p(x given z)] over the draws in `noise`, minus the KL in closed form.
 
     Parameters
     ----------
     module : VAE
-        Variational.
+        A variational one.
     rows : SparseRows or Tensor of shape (n_rows, n_features)
         Data x.
     noise : Tensor of shape (n_draws, n_components)
@@ -44,8 +44,8 @@ def elbo(module, rows, noise):
 def importance_weighted_log_prob(module, rows, noise):
     """Estimate log p(x) of each row by importance sampling from the posterior.
 
-    log 1/K sum_k p(x, z_k) / q(z_k given x), a bound that rises with K toward log p(x)
-    (Burda et al. 2016, eq. 8). Parameters and shape as of `elbo`.
+    log 1/K sum_k p(x, z_k) / q(z_k given x), a lower bound of log p(x) that rises with
+    K (Burda et al. 2016, eq. 8). Parameters and returned shape as in `elbo`.
     """
     mean, log_variance = module.posterior(rows)
     log_weights = [
@@ -56,7 +56,7 @@ def importance_weighted_log_prob(module, rows, noise):
 
 
 def _posterior_draws(mean, log_variance, noise):
-    """Yield z ~ q and log p(z) - log q(z given x), the constants of both cancelled."""
+    """Yield z ~ q and log p(z) - log q(z given x), in which the constants cancel."""
     std = torch.exp(0.5 * log_variance)
     for eps in noise:
         z = mean + std * eps

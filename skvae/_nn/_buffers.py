@@ -1,4 +1,4 @@
-"""Memory of large tensors on the CPU, kept from one training step for the next."""
+"""Reuse the memory of large CPU tensors in the next training steps."""
 
 import math
 import weakref
@@ -7,14 +7,14 @@ from contextvars import ContextVar
 
 import torch
 
-# Smaller ones malloc keeps by itself.
+# The memory of smaller tensors is reused by malloc itself.
 MIN_POOLED_BYTES = 2**20
 
 _pool = ContextVar("pool", default=None)
 
 
 class _Pool:
-    """Arrays that come back when the tensor that lies in them is freed."""
+    """Arrays that return to the pool when the tensor that uses them is freed."""
 
     def __init__(self):
         self._unused = []
@@ -27,18 +27,18 @@ class _Pool:
             best = min(fitting, key=lambda i: self._unused[i].size)
             memory = self._unused.pop(best)
         else:
-            # Of torch, which aligns it: a BLAS may choose its kernel by the alignment.
+            # torch aligns its memory. A BLAS may choose its kernel by the alignment.
             memory = torch.empty(n_values).numpy()
-        view = memory[:n_values]  # the tensor holds this very object while it lives
+        view = memory[:n_values]  # the tensor keeps a reference to this object
         weakref.finalize(view, self._unused.append, memory)
         return torch.from_numpy(view).view(shape)
 
 
 @contextmanager
 def reused_buffers():
-    """Within this block, memory that `empty` gave and that was freed is given again.
+    """Let `empty` reuse the memory of its freed tensors within this block.
 
-    malloc hands large arrays back to the system, and to get them anew means a page
+    malloc returns large arrays to the system, and allocating them again causes a page
     fault for every 4 KiB.
     """
     token = _pool.set(_Pool())

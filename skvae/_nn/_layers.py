@@ -19,14 +19,14 @@ ACTIVATIONS = {
 }
 
 # torch's modules draw their initial weights from the global generator. The layers here
-# are filled from an explicit one, so that fits in several threads do not mix and the
-# caller's generator is left alone.
+# use an explicit generator, so that fits in several threads are independent and the
+# caller's generator is not changed.
 
 
 def dropout(x, p, generator):
     """Zero each entry with probability `p` and scale the others by 1 / (1 - p).
 
-    Does nothing without a `generator`: that is how inference asks for no noise.
+    Without a `generator`, as in inference, return `x` unchanged.
     """
     if p == 0.0 or generator is None:
         return x
@@ -39,13 +39,13 @@ class Linear(nn.Module):
 
     The weight has shape (n_in, n_out), so that the row of an input feature is
     contiguous for the sparse product. As in the authors' code of Liang et al. 2018,
-    weights are uniform by Glorot & Bengio 2010 and biases normal with standard
-    deviation 0.001, cut at two of them.
+    weights are uniform (Glorot & Bengio 2010) and biases normal with standard deviation
+    0.001, truncated at two standard deviations.
 
     Parameters
     ----------
     n_in, n_out : int
-        Widths.
+        Widths of input and output.
     generator : torch.Generator
         Draws the initial weights, on the CPU.
     """
@@ -64,7 +64,7 @@ class Linear(nn.Module):
 
 
 def small_bias(n, generator):
-    """Make a bias near zero: shape (n,)."""
+    """Make a bias of shape (n,) with values near zero."""
     std = 0.001
     bias = nn.Parameter(torch.empty(n))
     nn.init.trunc_normal_(bias, std=std, a=-2 * std, b=2 * std, generator=generator)
@@ -95,11 +95,11 @@ class MLP(nn.Module):
         )
 
     def forward(self, x, generator=None):
-        """Map (n_rows, sizes[0]) to (n_rows, sizes[-1]); no `generator`, no noise."""
+        """Map (n_rows, sizes[0]) to (n_rows, sizes[-1]); dropout needs `generator`."""
         return self.output(self.hidden(x, generator))
 
     def hidden(self, x, generator=None):
-        """Output of the last hidden layer; `x` itself where there is none."""
+        """Return the output of the last hidden layer, or `x` if there is none."""
         for layer in self.layers[:-1]:
             x = ACTIVATIONS[self.activation](layer(x))
             x = dropout(x, self.dropout, generator)
@@ -118,15 +118,14 @@ class MLP(nn.Module):
 class TiedMLP(nn.Module):
     """Multilayer perceptron with the weights of another one, transposed.
 
-    Its biases are its own.
+    It has its own biases.
 
     Parameters
     ----------
     layers : sequence of Linear
-        Layers of the other perceptron, the first one first. They are not registered
-        again.
+        Layers of the other perceptron, in its order. They are not registered again.
     activation, dropout, generator
-        As of `MLP`.
+        As in `MLP`.
     """
 
     def __init__(self, layers, *, activation, dropout, generator):
@@ -139,7 +138,7 @@ class TiedMLP(nn.Module):
         )
 
     def forward(self, x, generator=None):
-        """Map (n_rows, n_out) of the layers to (n_rows, n_in)."""
+        """Map rows from the output width of `layers` back to their input width."""
         for i, (layer, bias) in enumerate(zip(self._layers, self.biases, strict=True)):
             if i:
                 x = dropout(ACTIVATIONS[self.activation](x), self.dropout, generator)
@@ -153,14 +152,14 @@ class TiedMLP(nn.Module):
 
 
 def affine(bias, x, weight):
-    """Compute `bias + x @ weight` in float32, or as autocast has it."""
+    """Compute `bias + x @ weight` in float32, or in the precision of autocast."""
     if torch.is_autocast_enabled(x.device.type):
         return torch.addmm(bias, x, weight).to(weight.dtype)
     return _Affine.apply(bias, x, weight)
 
 
 class _Affine(torch.autograd.Function):
-    """`bias + x @ weight`, its large results in memory that is used again."""
+    """Compute `bias + x @ weight`, with reused memory for the large results."""
 
     @staticmethod
     def forward(ctx, bias, x, weight):
@@ -174,7 +173,7 @@ class _Affine(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         if weight.is_contiguous():
             grad_weight = empty(weight.shape, like=weight)
-        else:  # a tied weight: the gradient lies in memory as the weight does
+        else:  # a tied weight: the gradient gets the memory layout of the weight
             grad_weight = empty(weight.T.shape, like=weight).T
         torch.mm(x.T, grad_output, out=grad_weight)
         grad_x = grad_output @ weight.T if ctx.needs_input_grad[1] else None

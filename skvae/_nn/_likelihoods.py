@@ -1,4 +1,4 @@
-"""Likelihoods p(x given z): what the outputs of the decoder mean."""
+"""Likelihoods p(x given z), whose parameters are the outputs of the decoder."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,19 +14,19 @@ from skvae._nn._buffers import empty
 from skvae._nn._sparse_rows import SparseRows
 
 # In standard units, where all features together have variance 1: the logarithm of the
-# first noise variance, and a floor that keeps it positive where X has no noise.
+# first noise variance, and a floor that keeps it positive if X has no noise.
 INITIAL_LOG_NOISE = -1.0
 MIN_NOISE_VARIANCE = 1e-6
 NOISE_GAIN = 4.0
-# Keep squares and sums finite in float32 for rows far from all that was seen.
+# Keep squares and sums finite in float32 for rows far from the training data.
 MAX_ABS_STANDARDIZED = 1e9
 MAX_LOG_RATE = 60.0
 
 
 class Generators(NamedTuple):
-    """Generators of random numbers for samples: of torch, on its device, and of numpy.
+    """Random number generators of torch, on its device, and of numpy, for samples.
 
-    torch draws multinomial counts one by one, numpy all counts of a row at once.
+    torch draws multinomial counts one by one; numpy draws all counts of a row at once.
     """
 
     torch: torch.Generator
@@ -49,7 +49,7 @@ class Likelihood(ABC):
 
     @classmethod
     def make(cls, n_features, *, noise_variance="shared", label_smoothing=0.0):
-        """Make a likelihood for rows of `n_features` columns from what it needs."""
+        """Make a likelihood for `n_features` columns from the options that it uses."""
         return cls()
 
     @abstractmethod
@@ -69,7 +69,7 @@ class Likelihood(ABC):
         """
 
     def prepare(self, rows):
-        """Rows as the encoder sees them: by default as they are."""
+        """Return rows as the encoder sees them: by default unchanged."""
         return rows
 
     def nll(self, outputs, rows):
@@ -103,7 +103,7 @@ class Likelihood(ABC):
         generators : Generators
             The one of torch is on the device of the outputs.
         totals : ndarray of shape (n_rows,), int64, default=None
-            Total count of each row, where `given_totals`.
+            Total count of each row, if `given_totals`.
         """
 
 
@@ -127,7 +127,7 @@ class Multinomial(Likelihood):
 
     @classmethod
     def make(cls, n_features, *, noise_variance="shared", label_smoothing=0.0):
-        """Make one with this label smoothing."""
+        """Make a likelihood with this label smoothing."""
         return cls(label_smoothing)
 
     def start_from(self, means, variances):
@@ -135,7 +135,7 @@ class Multinomial(Likelihood):
         return np.log(means / means.mean())
 
     def prepare(self, rows):
-        """Rows as the encoder sees them: scaled to unit Euclidean norm."""
+        """Return rows as the encoder sees them: scaled to unit Euclidean norm."""
         return (
             rows.l2_normalized() if isinstance(rows, SparseRows) else F.normalize(rows)
         )
@@ -155,7 +155,7 @@ class Multinomial(Likelihood):
         Returns
         -------
         nll : Tensor of shape (n_rows,)
-            Of the smoothed targets when `label_smoothing` is positive.
+            That of the smoothed targets if `label_smoothing` is positive.
         """
         return _MultinomialNLL.apply(logits, rows, self.label_smoothing)
 
@@ -177,7 +177,7 @@ class Multinomial(Likelihood):
         return torch.from_numpy(counts.astype(np.float32))
 
     def sample_columns(self, logits, generator, totals):
-        """Draw counts one by one: less memory than `sample` where they are few.
+        """Draw counts one by one, which saves memory if the totals are small.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class Multinomial(Likelihood):
         Returns
         -------
         row_index, columns : Tensor of shape (sum of totals,)
-            One entry a count.
+            One entry per count.
         """
         n_draws = max(int(totals.max()), 1)
         columns = torch.multinomial(
@@ -202,7 +202,7 @@ class Multinomial(Likelihood):
 
 
 class _MultinomialNLL(torch.autograd.Function):
-    """The loss from softmax's one pass and the non-zeros, with its gradient by hand."""
+    """The loss from one softmax and the non-zeros, with a hand-written gradient."""
 
     @staticmethod
     def forward(ctx, logits, rows: SparseRows, label_smoothing):
@@ -238,8 +238,8 @@ class _MultinomialNLL(torch.autograd.Function):
 def _observed_log_prob(logits, probability, rows, *, quick):
     """Log-probability of each stored entry under the softmax of its row.
 
-    `quick` takes logarithms of probabilities where none is too small, which depends
-    on all rows in the last bits.
+    `quick` takes logarithms of the probabilities if none is too small, so that the last
+    bits of a row may depend on the other rows.
     """
     if quick and logits.device.type == "cpu":  # elsewhere the check would synchronise
         observed = rows.pick(probability)
@@ -275,23 +275,23 @@ class Gaussian(Likelihood, nn.Module):
         self.noise_variance = noise_variance
         n_variances = n_features if noise_variance == "feature" else 1
         self.register_buffer("location", torch.zeros(n_features))
-        # One scale for all where the noise is shared: its variance means the same in
-        # every feature.
+        # If the noise is shared, all features share one scale, so that its variance
+        # means the same in every feature.
         self.register_buffer("scale", torch.ones(n_variances))
         log_noise = torch.full((n_variances,), INITIAL_LOG_NOISE / NOISE_GAIN)
         if isinstance(noise_variance, str):
-            self.log_noise = nn.Parameter(log_noise)  # no "weight": it never decays
+            self.log_noise = nn.Parameter(log_noise)  # without weight decay
         else:
             self.register_buffer("log_noise", log_noise)
 
     @classmethod
     def make(cls, n_features, *, noise_variance="shared", label_smoothing=0.0):
-        """Make one for so many features with this noise."""
+        """Make a likelihood for `n_features` features with this noise."""
         return cls(n_features, noise_variance)
 
     @torch.no_grad()
     def start_from(self, means, variances):
-        """Take the units from the columns: outputs of zero are then their means.
+        """Set location and scale from the columns; outputs of zero give their means.
 
         A feature that does not vary in float32 keeps the unit scale.
         """
@@ -307,7 +307,7 @@ class Gaussian(Likelihood, nn.Module):
         return np.zeros_like(means)
 
     def prepare(self, rows):
-        """Rows in standard units, as a tensor: what the encoder sees."""
+        """Return rows as the encoder sees them: in standard units, as a tensor."""
         standard = (as_dense(rows) - self.location) / self.scale
         return standard.clamp(-MAX_ABS_STANDARDIZED, MAX_ABS_STANDARDIZED)
 
@@ -322,7 +322,7 @@ class Gaussian(Likelihood, nn.Module):
     def noise_variances(self):
         """Noise variance in the squared units of X: (1,) or (n_features,), float64.
 
-        In float64, as the square of a scale may exceed float32.
+        In float64, because the square of a scale may exceed float32.
         """
         return self.log_variance().double().exp() * self.scale.double().square()
 
@@ -337,7 +337,7 @@ class Gaussian(Likelihood, nn.Module):
     def mean(self, outputs):
         """Mean of each feature, in the units of X: (n_rows, n_features).
 
-        Clipped to the range of float32, which X is within too.
+        Clipped to the range of float32, as the values of X are in it too.
         """
         limit = torch.finfo(torch.float32).max
         return (self.location + self.scale * outputs).clamp(-limit, limit)
@@ -352,7 +352,7 @@ class Bernoulli(Likelihood):
     """Values in [0, 1], independent given z; the outputs are log-odds.
 
     For values between 0 and 1 the log-probability is the negative cross-entropy; it
-    is a log-probability in the strict sense where all values are 0 or 1.
+    is a log-probability in the strict sense if all values are 0 or 1.
     """
 
     name = "bernoulli"
@@ -382,7 +382,7 @@ class Bernoulli(Likelihood):
 
 
 class _SparseBernoulliNLL(torch.autograd.Function):
-    """The cross-entropy from one dense pass and the non-zeros, gradient by hand."""
+    """Cross-entropy from one dense pass and the non-zeros; hand-written gradient."""
 
     @staticmethod
     def forward(ctx, logits, rows):
@@ -412,7 +412,7 @@ class Poisson(Likelihood):
         return np.log(means)
 
     def prepare(self, rows):
-        """Rows as the encoder sees them: log(1 + x), as counts span magnitudes."""
+        """Return rows as the encoder sees them: log(1 + x), as counts vary widely."""
         if isinstance(rows, SparseRows):
             return rows.with_values(torch.log1p(rows.values))
         return torch.log1p(rows)
@@ -435,5 +435,5 @@ LIKELIHOODS = {kind.name: kind for kind in (Gaussian, Bernoulli, Multinomial, Po
 
 
 def as_dense(rows):
-    """Rows as a tensor of shape (n_rows, n_columns)."""
+    """Return rows as a dense tensor of shape (n_rows, n_columns)."""
     return rows.dense if isinstance(rows, SparseRows) else rows

@@ -1,4 +1,4 @@
-"""Networks that come from a factory of the user's own."""
+"""Networks that are made by a factory of the user."""
 
 import threading
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ _DEFAULT_GENERATORS = threading.Lock()
 
 @contextmanager
 def default_generators_seeded(seed, device):
-    """Run a block on torch's default generators, seeded; put them back afterwards.
+    """Seed torch's default generators in a block, and restore them afterwards.
 
     Parameters
     ----------
     seed : int
         Seed of the block.
     device : torch.device
-        Where the block draws, beside the CPU.
+        Device on which the block draws, in addition to the CPU.
     """
     on_gpu = device.type == "cuda"
     forked = torch.random.fork_rng(devices=[device] if on_gpu else [])
@@ -32,11 +32,10 @@ def default_generators_seeded(seed, device):
 
 
 class OwnNetwork(nn.Module):
-    """A module made by a factory, with its randomness and its output in check.
+    """A module made by a factory, with seeded randomness and a checked output.
 
-    Initial weights, and noise such as that of `torch.nn.Dropout`, are drawn under a
-    seed that comes from an explicit generator. The caller's generators stay as they
-    are.
+    Initial weights, and noise such as that of `torch.nn.Dropout`, are drawn with a seed
+    that comes from an explicit generator. The caller's generators are not changed.
 
     Parameters
     ----------
@@ -44,9 +43,9 @@ class OwnNetwork(nn.Module):
         ``factory(n_in, n_out)`` returns a `torch.nn.Module` that maps dense rows of
         shape (n_rows, n_in) to (n_rows, n_out).
     n_in, n_out : int
-        Widths.
+        Widths of input and output.
     name : str
-        What errors call it.
+        Name of the factory in error messages.
     generator : torch.Generator
         Draws the seed of the initial weights.
     """

@@ -1,4 +1,4 @@
-"""A batch of CSR rows as tensors, and the few operations that a network needs of it."""
+"""A batch of CSR rows as tensors, with the operations that a network needs."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from skvae._nn._buffers import empty
 
 with warnings.catch_warnings():
-    # torch announces the beta state of its CSR tensors once in a process: here.
+    # torch warns once per process that its CSR tensors are in beta. Trigger it here.
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32)
 
@@ -21,8 +21,8 @@ with warnings.catch_warnings():
 class SparseRows:
     """Rows of a CSR matrix on one device.
 
-    The rows are canonical: no column stands twice in a row. Values may be zero, as
-    after dropout.
+    The rows are canonical: no column occurs twice in a row. Values may be zero, for
+    example after dropout.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class SparseRows:
         Width of the matrix.
     dense_product : bool, default=False
         Multiply with a weight matrix as a dense matrix: faster on a GPU, and on a CPU
-        where more than about one entry in ten is stored.
+        if more than about one entry in ten is stored.
     """
 
     indptr: torch.Tensor
@@ -70,7 +70,7 @@ class SparseRows:
         return self.row_index * self.n_columns + self.indices
 
     def row_sums(self, values=None):
-        """Sum of each row, of these values or of others in their places."""
+        """Sum each row, of the stored values or of other values in their places."""
         values = self.values if values is None else values
         return torch.segment_reduce(values, "sum", offsets=self.indptr, initial=0)
 
@@ -79,28 +79,28 @@ class SparseRows:
         return per_row.index_select(0, self.row_index)
 
     def pick(self, dense):
-        """Take the values of a dense tensor in the places stored here: (nnz,)."""
+        """Take the values of a dense tensor at the stored places: shape (nnz,)."""
         return dense.reshape(-1).index_select(0, self.flat_index)
 
     def with_values(self, values):
         """Return the same rows with other values."""
         other = replace(self, values=values)
-        for name in ("row_index", "flat_index"):  # depend on the places alone
+        for name in ("row_index", "flat_index"):  # depend only on the places
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other
 
     def l2_normalized(self):
-        """Scale each row to unit Euclidean norm; a row of zeros stays one."""
+        """Scale each row to unit Euclidean norm; a row of zeros stays zero."""
         norms = self.row_sums(self.values.square()).sqrt()
-        norms = norms.masked_fill(norms == 0, 1.0)  # all zero, or squares that vanish
+        norms = norms.masked_fill(norms == 0, 1.0)  # all zero, or underflow
         return self.with_values(self.values / self.spread(norms))
 
     def dropout(self, p, generator):
         """Drop each value with probability `p` and scale the others by 1 / (1 - p).
 
-        What is dropped is stored as a zero, or on the CPU, where that makes the
-        product shorter, no longer.
+        With `dense_product`, dropped values are stored as zeros. Otherwise they are
+        removed, which makes the sparse product faster.
         """
         keep = torch.empty_like(self.values).bernoulli_(1.0 - p, generator=generator)
         if self.dense_product:
@@ -115,7 +115,7 @@ class SparseRows:
         )
 
     def pad_rows(self, n_rows):
-        """Append empty rows until there are `n_rows`."""
+        """Append empty rows, up to `n_rows` rows."""
         n_missing = n_rows - self.n_rows
         if n_missing == 0:
             return self
@@ -142,20 +142,20 @@ class SparseRows:
     def affine(self, weight, bias):
         """Multiply with `weight` of shape (n_columns, n_out) and add `bias`.
 
-        Differentiable in both.
+        Differentiable with respect to both.
         """
         if self.dense_product:
-            # Under autocast the product has fewer bits, and what follows does not.
+            # Under autocast only the product is in lower precision.
             return torch.addmm(bias, self.dense, weight).to(weight.dtype)
         return _SparseAffine.apply(weight, bias, self)
 
 
 class _SparseAffine(torch.autograd.Function):
-    """CSR times dense on the CPU, with a gradient for the dense factor alone.
+    """Product of CSR and dense on the CPU, with a gradient of the dense factor only.
 
-    torch's own backward goes through a transposed view that is slower than to sort
-    the non-zeros by column once. And its `@` fills a result with zeros and copies it,
-    where `addmm` with `out` writes it once.
+    torch's own backward uses a transposed view, which is slower than sorting the
+    non-zeros by column once. Its `@` fills a result with zeros and copies it, whereas
+    `addmm` with `out` writes it once.
     """
 
     @staticmethod

@@ -32,10 +32,10 @@ def kl_to_standard_normal(mean, log_variance):
 
 
 class VAE(nn.Module):
-    """Encoder, latent code and decoder; the likelihood says what the outputs mean.
+    """Encoder, latent code, decoder, and the likelihood of the decoder's outputs.
 
-    Every method is deterministic unless it is given a `generator`, from which dropout
-    and the reparametrisation draw.
+    Every method is deterministic unless a `generator` is passed. Dropout and the
+    reparametrisation draw from it.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ class VAE(nn.Module):
     input_dropout, hidden_dropout : float
         Probability of dropping an input, or a hidden unit.
     tied_weights : bool
-        The decoder has the weights of the encoder, transposed, and its own biases.
+        Whether the decoder uses the weights of the encoder, transposed, with its own
+        biases.
     initial_log_variance : float
         Bias of the posterior's log-variance before training.
     generator : torch.Generator
@@ -122,7 +123,7 @@ class VAE(nn.Module):
         self.hidden_dropout = hidden_dropout
 
     def posterior(self, x, generator=None):
-        """Mean and log-variance of q(z given x), each (n_rows, n_components).
+        """Return mean and log-variance of q(z given x), each (n_rows, n_components).
 
         The log-variance is None for a plain autoencoder, whose code is the mean.
         """
@@ -133,16 +134,16 @@ class VAE(nn.Module):
         return mean, log_variance.clamp(-MAX_ABS_LOG_VARIANCE, MAX_ABS_LOG_VARIANCE)
 
     def encode(self, x):
-        """Posterior mean, or a plain autoencoder's code: (n_rows, n_components)."""
+        """Return the posterior mean, or the plain code: (n_rows, n_components)."""
         mean, _ = self._encode(self._prepare(x, None), None, with_variance=False)
         return mean if self.variational else ACTIVATIONS[self.code_activation](mean)
 
     def decode(self, z, generator=None):
-        """Outputs of the decoder, (n_rows, n_features): the likelihood's parameters."""
+        """Return the parameters of the likelihood, of shape (n_rows, n_features)."""
         return self.decoder(z, generator)
 
     def forward(self, x, generator):
-        """Negative log-likelihood and KL of each row, under one draw from q.
+        """Compute negative log-likelihood and KL of each row, with one draw from q.
 
         Parameters
         ----------
@@ -159,7 +160,7 @@ class VAE(nn.Module):
         return self.losses(x, *self.posterior(x, generator), generator)
 
     def losses(self, x, mean, log_variance, generator):
-        """Do as `forward` does, given the posterior of the rows."""
+        """Compute the same as `forward`, given the posterior of the rows."""
         if log_variance is None:
             z, kl = mean, mean.new_zeros(mean.shape[0])
         else:
@@ -170,9 +171,9 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def shift_outputs(self, amount):
-        """Add a Tensor of shape (n_features,) to all outputs, by the last bias.
+        """Add a Tensor of shape (n_features,) to all outputs, through the last bias.
 
-        A decoder of the user's own is left as it is.
+        A decoder made by the user's factory is not changed.
         """
         if not isinstance(self.decoder, OwnNetwork):
             self.decoder.output_bias.add_(amount)

@@ -13,11 +13,11 @@ from skvae._training._device import out_of_memory
 DENSE_PRODUCT_DENSITY = 0.1
 # Share of the free device memory that the data may take to stay resident.
 RESIDENT_SHARE = 0.5
-# Numbers in one tensor of inference.
+# Number of elements in the widest tensor of a batch in inference.
 INFERENCE_BATCH_SIZE = 2**22
-# Vectorised kernels compute the last rows of a batch differently. So every batch of
-# inference is padded with empty rows to a multiple of this number: the position of a
-# row in the batch then decides nothing.
+# Vectorised kernels compute the last rows of a batch differently. Every batch of
+# inference is therefore padded with empty rows to a multiple of this number, so that
+# the result for a row does not depend on its position in the batch.
 ROW_MULTIPLE = 16
 
 
@@ -32,10 +32,10 @@ class RowBatches:
     X : CSR matrix or ndarray of shape (n_rows, n_columns)
         Canonical if sparse. Cast to float32 batch by batch.
     device : torch.device
-        Where the batches live.
+        Device of the batches.
     for_training : bool, default=False
         Choose between the sparse and the dense product by density. Inference on a CPU
-        always takes the sparse one, so that the scores of a row do not depend on the
+        always uses the sparse one, so that the scores of a row do not depend on the
         other rows.
     """
 
@@ -68,7 +68,7 @@ class RowBatches:
             return self._resident.take(rows)  # pragma: no cover - CUDA
         part = self.X[rows]
         if not sp.issparse(part):
-            # Memory of torch is aligned: a BLAS may choose its kernel by the alignment.
+            # torch aligns its memory. A BLAS may choose its kernel by the alignment.
             batch = torch.empty(part.shape)
             batch.numpy()[...] = part
             return self._send(batch)
@@ -112,9 +112,9 @@ class IndexedBatches(RowBatches):
 
 @torch.no_grad()
 def map_rows(X, function, *, device, width):
-    """Apply a function to all rows by batches, without noise.
+    """Apply a function to all rows in batches, without noise.
 
-    If the memory of a device does not suffice, batches are halved.
+    If a device runs out of memory, the batch size is halved.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def map_rows(X, function, *, device, width):
     device : torch.device
         Where to compute.
     width : int
-        Numbers per row in the widest tensor that the function makes.
+        Number of elements per row in the widest tensor that the function makes.
 
     Yields
     ------
@@ -158,7 +158,7 @@ def map_rows(X, function, *, device, width):
 
 
 def _inference_rows(width):
-    """Rows in a batch of inference: a multiple of `ROW_MULTIPLE`, at least one."""
+    """Number of rows in a batch of inference: a positive multiple of `ROW_MULTIPLE`."""
     rows = INFERENCE_BATCH_SIZE // width // ROW_MULTIPLE
     return max(rows, 1) * ROW_MULTIPLE
 
@@ -177,8 +177,8 @@ def _index_dtype(nnz):
 class _ResidentCSR:
     """A CSR in device memory whose rows are gathered there.
 
-    The row lengths stay on the host too, so that the size of a batch is known
-    without asking the device.
+    The row lengths are kept on the host too, so that the size of a batch is known
+    without synchronising the device.
     """
 
     def __init__(self, X, device):
@@ -211,7 +211,7 @@ class _ResidentCSR:
 
 
 def _fits(X, device):
-    """Whether the CSR may stay in device memory; on the CPU it needs no copy."""
+    """Whether the CSR may stay in device memory; False on the CPU, without copies."""
     if device.type != "cuda":
         return False
     free = torch.cuda.mem_get_info(device)[0]  # pragma: no cover - CUDA

@@ -26,7 +26,7 @@ class ValidationScore(Callback):
     Parameters
     ----------
     score_function : callable
-        Takes nothing and returns a float, greater is better.
+        Takes no arguments and returns a float, greater is better.
     """
 
     def __init__(self, score_function):
@@ -38,7 +38,7 @@ class ValidationScore(Callback):
 
 
 class ProgressBar(Callback):
-    """Show epochs done, the losses and the validation score in one line.
+    """Show the number of epochs, the losses and the validation score in one line.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def check_callbacks(callbacks):
         )
         if named and callback[0] in CALLBACK_NAMES:
             raise ValueError(
-                f"callbacks holds one named {callback[0]!r}, which is the name of a "
-                "callback of the fit itself; choose another name."
+                f"callbacks holds a callback named {callback[0]!r}, which is the name "
+                "of a callback that the fit uses itself; choose another name."
             )
         if not isinstance(callback[1] if named else callback, Callback):
             raise ValueError(
@@ -112,11 +112,11 @@ def make_callbacks(
     planned_steps : int
         Steps that the learning-rate schedule spans.
     verbose : int
-        1 for a progress bar, more for a table by epoch.
+        1 for a progress bar, more for a table with a line for each epoch.
     description : str
         Text before the progress bar.
     lr_schedule : str, skorch callback or None, default=None
-        As of `make_lr_schedule`.
+        As in `make_lr_schedule`.
     score_function : callable or None, default=None
         Validation score, greater is better; None for no validation.
     patience : int or None, default=None
@@ -124,9 +124,9 @@ def make_callbacks(
     tol : float, default=0.0
         Improvement that makes a score a better one.
     callbacks : sequence, default=()
-        Callbacks of the caller, which are cloned because skorch writes into them.
+        Callbacks of the caller, which are cloned because skorch modifies them.
     resume : Resume or None, default=None
-        Of a fit with a checkpoint.
+        Callback of a fit with a checkpoint.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def make_callbacks(
     if verbose > 1:
         made.append(("print_log", PrintLog()))
     if validated:
-        # After those above, as it ends the loop before later ones see the epoch.
+        # After those above, because it may end the loop before later callbacks run.
         made.append((BEST_WEIGHTS, _keep_best(patience or n_epochs + 1, tol)))
     if resume is not None:
         made.append(("resume", resume))

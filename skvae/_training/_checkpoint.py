@@ -31,12 +31,12 @@ NOT_COMPARED = {
     "verbose",
     "warm_start",
 }
-# skorch callbacks that change training by what they have seen of it so far.
+# skorch callbacks whose effect on training depends on earlier epochs.
 STATEFUL = (EarlyStopping, LRScheduler, ParamMapper)
 # After a write, this many times its duration passes before the next one.
 WAIT = 10
 DOCUMENT = {"checkpoint", "skvae_version", "fit", "seed", "stage"}
-OUTCOMES = "outcomes."  # what the names of such tensors begin with
+OUTCOMES = "outcomes."  # prefix of the names of tensors with outcomes of stages
 
 
 def check_checkpoint(estimator):
@@ -51,8 +51,8 @@ def check_checkpoint(estimator):
         )
     if estimator.warm_start:
         raise ValueError(
-            "warm_start continues from the fitted model, checkpoint an interrupted "
-            "fit; pass warm_start=False or checkpoint=None."
+            "warm_start continues from the fitted model, but checkpoint resumes an "
+            "interrupted fit; pass warm_start=False or checkpoint=None."
         )
     if isinstance(estimator.lr_schedule, Callback):
         raise ValueError(
@@ -70,10 +70,11 @@ def check_checkpoint(estimator):
 
 
 class Checkpoint:
-    """State of a fit in a file, which is removed when the fit is done: a context.
+    """Context manager that keeps the state of a fit in a file until the fit is done.
 
-    A fit has stages, each a training of its own: "search", "training", "refit". The
-    file holds the state of the present stage and the outcomes of those before it.
+    A fit has up to three stages, which are separate trainings: "search", "training",
+    "refit". The file holds the state of the current stage and the outcomes of those
+    before it.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ class Checkpoint:
             self._read()
 
     def outcome(self, stage):
-        """Outcome of a stage as passed to `finish`, a dict; None if it is not done."""
+        """Return the outcome of a stage as passed to `finish`, or None if not done."""
         return self._outcomes.get(stage)
 
     def finish(self, stage, **outcome):
@@ -120,7 +121,7 @@ class Checkpoint:
         self._outcomes[stage] = outcome
 
     def resume(self, stage):
-        """Return the callback that a stage is run with; None without a checkpoint."""
+        """Return the callback with which to run a stage; None without a checkpoint."""
         if self._path is None:
             return None
         state = self._state if stage == self._stage else None
@@ -201,7 +202,7 @@ class Checkpoint:
 
 
 def _description(estimator, seed, data):
-    """Description of a fit that distinguishes it from others, as JSON holds it."""
+    """Describe a fit, to distinguish it from others, with values that JSON can hold."""
     parameters = {
         name: _plain(value)
         for name, value in estimator.get_params(deep=False).items()
@@ -246,7 +247,7 @@ def _data_description(X):
 
 
 def _differences(there, here):
-    """List in words what differs between two descriptions of fits."""
+    """List the differences between two descriptions of fits as texts."""
     said = []
     for name in ("estimator", "random_state"):
         if there[name] != here[name]:
@@ -272,7 +273,7 @@ def _differences(there, here):
 
 
 def _file_of(path, fit):
-    """File of a fit: the path itself, or in a folder one named after the fit."""
+    """Return the file of a fit: the path, or in a folder a file named after the fit."""
     path = os.path.realpath(os.fsdecode(path))
     folder = os.path.dirname(path)
     if os.path.isdir(path):
@@ -292,7 +293,7 @@ def _file_of(path, fit):
 
 
 def _remove_leftovers(path):
-    """Remove temporary files that killed writes have left beside a path."""
+    """Remove temporary files that interrupted writes have left next to a path."""
     folder, name = os.path.split(path)
     pattern = os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.tmp")
     for leftover in glob.glob(pattern):

@@ -11,7 +11,7 @@ def resolve_device(device):
     Parameters
     ----------
     device : str or torch.device
-        "auto" is CUDA when there is a CUDA device, else the CPU.
+        "auto" is CUDA if there is a CUDA device, else the CPU.
 
     Returns
     -------
@@ -20,7 +20,7 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        If the name is not torch's, or the device is not on this machine.
+        If torch does not know the name, or this machine does not have the device.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -42,8 +42,8 @@ def device_of(module):
 
 
 def out_of_memory(what_to_do):
-    """Make the error for a device that has run out of memory."""
+    """Make the error to raise if a device runs out of memory."""
     return torch.cuda.OutOfMemoryError(
-        f"The device ran out of memory {what_to_do}. Other processes, or models of "
-        "this one, may hold some of it."
+        f"The device ran out of memory {what_to_do}. Other processes, or other models "
+        "of this process, may use some of it."
     )

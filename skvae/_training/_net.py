@@ -14,7 +14,7 @@ from skvae._training._precision import products_in
 from skvae._training._random import Stream, make_generator
 from skvae._training._schedules import annealed_beta
 
-# Names of the parameters that weight decay leaves alone.
+# Names of the parameters without weight decay.
 NEVER_DECAYED = ("*bias*", "*likelihood.*")
 
 
@@ -24,7 +24,7 @@ class DivergedError(ValueError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training has recorded.
+    """Records of a training.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class Outcome:
 class VAENet(NeuralNet):
     """Train a VAE on `RowBatches`.
 
-    It differs from skorch in three points: a batch is cut from the matrix at once
-    rather than row by row, the loss comes from the module itself, and losses stay on
+    It differs from skorch in three points: a batch is taken from the matrix at once
+    rather than row by row; the loss comes from the module itself; and losses stay on
     an accelerator until the epoch ends, except for a check at every 64th step, for
     which the host has to wait.
 
@@ -61,15 +61,15 @@ class VAENet(NeuralNet):
     n_annealing_steps : int
         Steps until the cap.
     precision : str, default="float32"
-        Of matrix products; see `products_in`.
+        Precision of matrix products; see `products_in`.
     first_epoch, first_step : int
-        Where an earlier run of the same fit ended.
+        Numbers of epochs and steps that earlier runs of the same fit have done.
     training_of : str, default="the model"
-        What was trained, for errors.
+        What is trained, for error messages.
     remedy : str, default="lower learning_rate_init or scale X"
-        What to do if training diverges, for errors.
+        What to do if training diverges, for error messages.
     **kwargs
-        As of `skorch.NeuralNet`.
+        As in `skorch.NeuralNet`.
     """
 
     recorded_last = "train_loss"  # what marks a completed epoch in the history
@@ -101,7 +101,7 @@ class VAENet(NeuralNet):
         self.remedy = remedy
 
     def get_default_callbacks(self):
-        """Only the timer: losses are recorded by `run_single_epoch`."""
+        """Return only the timer, because `run_single_epoch` records the losses."""
         return [("epoch_timer", EpochTimer())]
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -113,7 +113,7 @@ class VAENet(NeuralNet):
         return X
 
     def get_iterator(self, dataset, training=False):
-        """Return the batches, which make an iterator in each epoch."""
+        """Return the batches, from which each epoch makes an iterator."""
         return dataset
 
     def train_step_single(self, batch, **fit_params):
@@ -132,7 +132,7 @@ class VAENet(NeuralNet):
         }
 
     def beta_at_step(self):
-        """Weight of the KL at the present step."""
+        """Return the weight of the KL at the current step."""
         return annealed_beta(self.step_, self.beta, self.n_annealing_steps)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -141,8 +141,8 @@ class VAENet(NeuralNet):
         Raises
         ------
         DivergedError
-            If a loss is not finite, or the weights at the end of the epoch. On a CPU
-            it is raised at once, elsewhere after up to 64 steps.
+            If a loss, or a weight at the end of the epoch, is not finite. On a CPU it
+            is raised in the same step, elsewhere after up to 64 steps.
         """
         if iterator is None:
             return
@@ -219,7 +219,7 @@ def make_net(
     optimizer : type, default=torch.optim.AdamW
         Optimiser with a fused kernel.
     weight_decay : float
-        Of weights; neither of biases nor of the parameters of a likelihood.
+        Decay of weights. Biases and parameters of a likelihood do not decay.
     verbose : int
         More than 1 for a line for each epoch.
     **kwargs
@@ -263,7 +263,7 @@ def train(net, batches, n_epochs):
     Raises
     ------
     torch.cuda.OutOfMemoryError
-        If the memory of a device does not suffice; it says what to lower.
+        If a device runs out of memory. The message says which parameters to lower.
     DivergedError
         If training diverges.
     """
@@ -288,7 +288,7 @@ def train(net, batches, n_epochs):
         )
     net.notify("on_train_end", X=batches, y=None)
     if interrupted:
-        net.check_weights()  # which an epoch does when it ends
+        net.check_weights()  # as at the end of an epoch
     best = dict(net.callbacks_).get(BEST_WEIGHTS)
     return Outcome(
         epochs=[epoch for epoch in net.history if net.recorded_last in epoch],

@@ -1,4 +1,4 @@
-"""At which precision matrix products of training are computed."""
+"""Precision of the matrix products of training."""
 
 from contextlib import contextmanager
 
@@ -14,11 +14,12 @@ def products_in(precision, device):
     Parameters
     ----------
     precision : {"float32", "tf32", "bfloat16"}
-        "tf32" rounds factors to 10 bits of mantissa on CUDA devices that can, and is
-        float32 elsewhere. It is a switch of the whole process, set back afterwards.
-        "bfloat16" rounds factors and results to 7 bits, by torch's autocast.
+        "tf32" rounds factors to 10 bits of mantissa on CUDA devices that support it,
+        and is float32 elsewhere. It is a setting of the whole process, which is
+        restored afterwards. "bfloat16" rounds factors and results to 7 bits, by
+        torch's autocast.
     device : torch.device
-        Where the products are computed.
+        Device on which the products are computed.
     """
     if precision == "bfloat16":
         with torch.autocast(device.type, dtype=torch.bfloat16):

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 
 class Stream(IntEnum):
-    """Purposes for which a fit draws random numbers, each from a stream of its own.
+    """Purposes for which a fit draws random numbers, each from a separate stream.
 
     The values are part of what a seed means: changing one changes the results of
     every fit that uses the stream.
@@ -37,11 +37,11 @@ def make_generator(seed, *stream, device="cpu"):
         Seed of the fit.
     *stream : int
         Purpose of the numbers: a `Stream`, and further integers such as the epoch.
-        Different streams give independent numbers, the same stream the same numbers.
-        So an epoch draws the same numbers whether or not the epochs before it ran in
-        this process.
+        Different streams give independent numbers; the same stream gives the same
+        numbers. An epoch therefore draws the same numbers whether or not the epochs
+        before it ran in this process.
     device : torch.device or str, default="cpu"
-        Where the numbers are drawn.
+        Device on which the numbers are drawn.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The state of a net as named tensors, to continue in another process, and back."""
+"""Save the state of a net as named tensors, and restore it in another process."""
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
@@ -7,7 +7,7 @@ from skvae._training._callbacks import BEST_WEIGHTS
 from skvae._training._state import get_moments, set_moments
 
 WEIGHTS, MOMENTS, BEST, HISTORY = "module.", "moments.", "best.", "history."
-# What callbacks read of past epochs, and what estimators keep as curves.
+# Records of past epochs that callbacks read, or that estimators keep as curves.
 RECORDED = (
     "train_loss",
     "train_reconstruction",
@@ -21,16 +21,16 @@ RECORDED = (
 class Resume(Callback):
     """Restore a state when training begins, and pass the net on after each epoch.
 
-    It comes after all other callbacks, so that they have seen the epoch. The epoch in
-    which early stopping ends the loop is not passed on: a resumed fit repeats it and
-    ends there again.
+    It is called after all other callbacks, which have then processed the epoch. The
+    epoch in which early stopping ends the loop is not passed on: a resumed fit repeats
+    it and ends there again.
 
     Parameters
     ----------
     state : dict of str to Tensor or None
-        What `state_of` gave; None to start from the net as it is.
+        State that `state_of` returned; None to start from the net as it is.
     save : callable
-        Takes the net.
+        Function that is called with the net.
     """
 
     def __init__(self, state, save):
@@ -61,10 +61,10 @@ class Resume(Callback):
 
 
 def state_of(net):
-    """State of a net at the end of an epoch. Weights are not copied.
+    """Return the state of a net at the end of an epoch. Weights are not copied.
 
-    Generators have no state to keep, as the numbers of each epoch come from streams
-    of their own.
+    The state of generators is not needed, because the numbers of each epoch come from
+    separate streams.
 
     Parameters
     ----------
@@ -99,27 +99,27 @@ def state_of(net):
     state["progress"] = torch.tensor([net.epoch_, net.step_])
     stopping = dict(net.callbacks_).get(BEST_WEIGHTS)
     if stopping is not None:
-        # The threshold is infinite until there is a score that is a number.
+        # The threshold is infinite until a score is not NaN.
         state["stopping"] = torch.tensor(
             [stopping.best_epoch_, stopping.misses_, stopping.dynamic_threshold_],
             dtype=torch.float64,
         )
-        if 0 < stopping.best_epoch_ < len(net.history):  # else those of the module
+        if 0 < stopping.best_epoch_ < len(net.history):  # else the module has them
             best = stopping.best_model_weights_
             state.update((BEST + name, value) for name, value in best.items())
     return state
 
 
 def put_state(net, state):
-    """Give a net that begins its training the state of another one.
+    """Set the state of a net at the beginning of its training.
 
     Parameters
     ----------
     net : VAENet
-        Its callbacks have begun. It has the same module and the same settings as the
-        net that was passed to `state_of`.
+        Net whose callbacks have begun. It has the same module and the same settings as
+        the net that was passed to `state_of`.
     state : dict of str to Tensor
-        What `state_of` gave.
+        State that `state_of` returned.
     """
     weights = _under(WEIGHTS, state)
     net.module_.load_state_dict(weights)
@@ -139,7 +139,7 @@ def put_state(net, state):
     if BEST_WEIGHTS in callbacks:
         _put_stopping(callbacks[BEST_WEIGHTS], state, weights)
     schedule = callbacks.get("lr_schedule")
-    if isinstance(schedule, LRScheduler):  # the others depend on the step alone
+    if isinstance(schedule, LRScheduler):  # other schedules depend on the step only
         for score in net.history[:, schedule.monitor]:
             schedule.lr_scheduler_.step(score)
 
@@ -154,7 +154,7 @@ def _put_stopping(stopping, state, weights):
 
 
 def _under(prefix, tensors):
-    """Tensors whose names begin with a prefix, by the rest of the name."""
+    """Select tensors whose names begin with a prefix, which is removed."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback, LRScheduler
 
 
 def count_steps(n_rows, batch_size, n_epochs):
-    """Number of steps of a fit of so many epochs."""
+    """Number of steps of a fit of `n_epochs` epochs."""
     return n_epochs * -(-n_rows // batch_size)
 
 
@@ -53,7 +53,7 @@ def cosine_factor(step, planned_steps):
 
 
 class CosineSchedule(Callback):
-    """Let the learning rate of a net fall along half a cosine.
+    """Decrease the learning rate of a net along half a cosine.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ class CosineSchedule(Callback):
 
 
 def make_lr_schedule(lr_schedule, planned_steps, *, validated):
-    """Make the callback that a parameter `lr_schedule` names.
+    """Make the callback for a value of the parameter `lr_schedule`.
 
     Parameters
     ----------
     lr_schedule : {"cosine", "plateau"}, skorch callback or None
-        As of the estimators. A callback of the caller is cloned.
+        As in the estimators. A callback of the caller is cloned.
     planned_steps : int
         Steps of the whole fit.
     validated : bool

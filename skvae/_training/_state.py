@@ -1,4 +1,4 @@
-"""Where training stands, and copies of it that need no device."""
+"""State of the training between fits, and copies of it on the CPU."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -9,14 +9,14 @@ import torch
 
 @dataclass
 class TrainingState:
-    """Where training stands: what `warm_start` and `partial_fit` go on from.
+    """State from which `warm_start` and `partial_fit` continue the training.
 
     Parameters
     ----------
     seed : int
         Seed of the fit.
     n_epochs, n_steps : int
-        How many were done.
+        Numbers of epochs and steps done so far.
     optimizer : dict or None
         Moments of the optimiser, by the names of the module's parameters; None before
         the first run.
@@ -29,7 +29,7 @@ class TrainingState:
 
 
 def get_moments(optimizer, module):
-    """Moments of an optimiser, by the names of the module's parameters."""
+    """Return the moments of an optimiser by the names of the module's parameters."""
     return {
         name: optimizer.state[parameter]
         for name, parameter in module.named_parameters()
@@ -38,7 +38,7 @@ def get_moments(optimizer, module):
 
 
 def set_moments(optimizer, module, moments):
-    """Give an optimiser these moments; its rates and decays stay as they are."""
+    """Set the moments of an optimiser; its rates and decays are not changed."""
     names = {parameter: name for name, parameter in module.named_parameters()}
     settings = optimizer.state_dict()["param_groups"]
     parameters = chain.from_iterable(g["params"] for g in optimizer.param_groups)

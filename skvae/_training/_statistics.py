@@ -24,14 +24,14 @@ def column_means(X):
 def column_variances(X, means):
     """Variance of each column: float64 array of shape (n_columns,).
 
-    It is zero where the values do not differ in float32.
+    It is zero if the values of a column do not differ in float32.
 
     Parameters
     ----------
     X : CSR matrix or ndarray of shape (n_rows, n_columns)
         Finite.
     means : ndarray of shape (n_columns,)
-        As of `column_means`.
+        Result of `column_means`.
     """
     squares = sum(((chunk - means) ** 2).sum(axis=0) for chunk in _float64_chunks(X))
     variances = squares / X.shape[0]
@@ -45,7 +45,7 @@ def starting_outputs(likelihood, X):
     Parameters
     ----------
     likelihood : Likelihood
-        Of the network that is about to be trained.
+        Likelihood of the network that is about to be trained.
     X : CSR matrix or ndarray of shape (n_rows, n_columns)
         Finite, within the range of the likelihood.
 
@@ -56,14 +56,14 @@ def starting_outputs(likelihood, X):
     means = column_means(X)
     variances = column_variances(X, means) if likelihood.needs_variances else None
     if likelihood.non_negative:
-        # As if there were one more row with half a count in every column: no mean is
-        # exactly 0 or 1.
+        # As if there were one more row with half a count in every column, so that no
+        # mean is exactly 0 or 1.
         means = (X.shape[0] * means + 0.5) / (X.shape[0] + 1)
     return torch.from_numpy(likelihood.start_from(means, variances))
 
 
 def count_row_totals(X):
-    """Distinct totals that rows have, and how many rows have each.
+    """Return the distinct totals of rows, and how many rows have each of them.
 
     Parameters
     ----------
@@ -73,18 +73,18 @@ def count_row_totals(X):
     Returns
     -------
     totals, frequencies : ndarray of shape (n_distinct,), int64
-        The totals sorted, rounded and at most `MAX_TOTAL`.
+        The totals are sorted, rounded to integers and at most `MAX_TOTAL`.
     """
     totals = np.zeros(X.shape[0])
     filled = np.flatnonzero(np.diff(X.indptr))
-    # X.sum would add up in the dtype of X.
+    # X.sum would compute the sum in the dtype of X.
     totals[filled] = np.add.reduceat(X.data, X.indptr[filled], dtype=np.float64)
     totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
     return np.unique(totals, return_counts=True)
 
 
 def _float64_chunks(X):
-    """Yield the rows of X some at a time, dense and in float64."""
+    """Yield chunks of the rows of X, dense and in float64."""
     n_rows = max(1, CHUNK_SIZE // X.shape[1])
     for start in range(0, X.shape[0], n_rows):
         chunk = X[start : start + n_rows]

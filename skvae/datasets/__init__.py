@@ -1,4 +1,4 @@
-"""Interactions to recommend from: loaded, fetched or generated."""
+"""Load, fetch and generate data sets of interactions."""
 
 from skvae.datasets._amazon import fetch_amazon_reviews
 from skvae.datasets._citeulike import fetch_citeulike

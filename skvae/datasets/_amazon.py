@@ -8,8 +8,10 @@ import zlib
 from array import array
 from numbers import Integral, Real
 from os import PathLike
+from typing import Literal
 
 import numpy as np
+from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from skvae.datasets._fetch import cached_file
@@ -66,16 +68,16 @@ Substitutes", SIGIR 2015.
     prefer_skip_nested_validation=True,
 )
 def fetch_amazon_reviews(
-    category="Movies_and_TV",
+    category: str = "Movies_and_TV",
     *,
-    data_home=None,
-    download_if_missing=True,
-    titles=False,
-    values="binary",
-    min_rating=None,
-    min_user_items=1,
-    min_item_users=1,
-):
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    titles: bool = False,
+    values: Literal["binary", "rating", "count"] = "binary",
+    min_rating: float | None = None,
+    min_user_items: int = 1,
+    min_item_users: int = 1,
+) -> Bunch:
     """Load Amazon reviews of one category, downloading them if necessary.
 
     These are the 5-core files of the 2014 release [1]_: every user and every product
@@ -94,35 +96,35 @@ def fetch_amazon_reviews(
         "Tools_and_Home_Improvement", "Toys_and_Games", "Video_Games".
 
     data_home : str or path-like, default=None
-        Folder of all data sets. None is that of scikit-learn, '~/scikit_learn_data'
-        unless set otherwise. The files are kept there in ``amazon_reviews``.
+        Folder of all data sets. None stands for the folder of scikit-learn, by default
+        '~/scikit_learn_data'. The files are kept there in ``amazon_reviews``.
 
     download_if_missing : bool, default=True
-        If False, raise an OSError when a file is not there, instead of downloading it.
+        If False, raise an OSError if a file is missing, instead of downloading it.
 
     titles : bool, default=False
-        Whether to load the titles of the products too. They are in another file, which
-        is large (hundreds of MB for some categories) and slow to read.
+        Whether to load the titles of the products as well. They are in a separate
+        file, which is large (hundreds of MB for some categories) and slow to read.
 
     values : {"binary", "rating", "count"}, default="binary"
-        What the matrix holds, as in :func:`load_interactions`.
+        Values of the matrix, as in :func:`load_interactions`.
 
     min_rating : float, default=None
-        Keep only reviews with at least so many stars (1 to 5).
+        Keep only reviews with at least this many stars (1 to 5).
 
     min_user_items, min_item_users : int, default=1
-        Keep users and items with at least so many interactions, as in
-        :func:`load_interactions`. With `min_rating` the data are no longer 5-core
-        unless these are 5.
+        Keep users and items with at least this many interactions, as in
+        :func:`load_interactions`. If `min_rating` is set, the data are no longer 5-core
+        unless both are 5.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        What :func:`load_interactions` returns, ``timestamps`` (seconds since
-        1970-01-01 UTC, whole days) included, and
+        The attributes that :func:`load_interactions` returns, including ``timestamps``
+        (seconds since 1970-01-01 UTC, whole days), and
 
         item_names : ndarray of object of shape (n_items,), or None
-            The title of each product, "" where there is none; None without `titles`.
+            The title of each product, "" if it has none; None if `titles` is False.
 
     Raises
     ------
@@ -130,18 +132,18 @@ def fetch_amazon_reviews(
         If a file is missing and `download_if_missing` is False, or cannot be
         downloaded.
     ValueError
-        If a file is garbled, or no interactions are left.
+        If a file is damaged, or no interactions are left.
 
     See Also
     --------
-    load_interactions : Any table of interactions.
-    fetch_movielens : Ratings of movies.
+    load_interactions : Load any table of interactions.
+    fetch_movielens : Load ratings of movies.
 
     Notes
     -----
-    A file which is already in the folder is used as it is, without network. No checksum
-    is published, so downloads are not checked. Reviews are read line by line, so their
-    texts are never in memory together.
+    A file that is already in the folder is used as it is, without network access. No
+    checksum is published, so downloads are not checked. Reviews are read line by line,
+    so that their texts are never all in memory at once.
 
     The data are for research use.
 
@@ -163,7 +165,7 @@ def fetch_amazon_reviews(
         "data_home": data_home,
         "download_if_missing": download_if_missing,
     }
-    # Both files first: whoever has no titles should hear of it before the long reading.
+    # Get both files first, so that a missing one is reported before the long reading.
     reviews = cached_file(f"{_URL}reviews_{category}_5.json.gz", **where)
     meta = cached_file(f"{_URL}meta_{category}.json.gz", **where) if titles else None
     dataset = load_interactions(
@@ -188,7 +190,7 @@ def fetch_amazon_reviews(
 
 
 def _read_reviews(path):
-    """Read the columns of a file of reviews, one JSON object a line."""
+    """Read the columns of a file of reviews, with one JSON object per line."""
     user_numbers, item_numbers = {}, {}
     users, items = array("q"), array("q")
     ratings, timestamps = array("d"), array("q")
@@ -207,7 +209,7 @@ def _read_reviews(path):
             ) from error
         users.append(user)
         items.append(item)
-    # Each id is one string, which all of its rows share.
+    # All rows with the same id share one string.
     return {
         "user": np.array(list(user_numbers), dtype=object)[np.asarray(users)],
         "item": np.array(list(item_numbers), dtype=object)[np.asarray(items)],
@@ -217,10 +219,13 @@ def _read_reviews(path):
 
 
 def _read_titles(path, wanted):
-    """Product id -> title of the products wanted, one Python literal a line."""
+    """Read the titles of the products in `wanted`: a dict from product id to title.
+
+    Each line of the file is a Python literal.
+    """
     titles = {}
     for number, line in _lines(path):
-        # Parsing a line takes a millisecond; most products have too few reviews.
+        # Parsing takes a millisecond per line, and most products are not wanted.
         asin = re.search(r"""['"]asin['"]: ['"](\w+)['"]""", line)
         if asin is not None and asin[1] not in wanted:
             continue
@@ -236,7 +241,7 @@ def _read_titles(path, wanted):
 
 
 def _lines(path):
-    """Yield the lines of a gzipped text that are not empty, numbered from 1."""
+    """Yield the number, from 1, and the text of each non-empty line of a gzip file."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
@@ -244,6 +249,6 @@ def _lines(path):
                     yield number, line
     except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} is no complete gzip file of UTF-8 text ({error}); delete it to "
+            f"{path} is not a complete gzip file of UTF-8 text ({error}); delete it to "
             "download it again."
         ) from error

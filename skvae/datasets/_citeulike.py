@@ -1,4 +1,4 @@
-"""The CiteULike data sets of Wang et al., 2013: who keeps which articles, and words."""
+"""The CiteULike data sets of Wang et al., 2013: saved articles and their words."""
 
 import csv
 import gzip
@@ -9,6 +9,7 @@ from itertools import chain
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -24,8 +25,9 @@ _SPLIT_URL = (
     "data/citeulike-{}/"
 )
 
-# The authors publish no sums; these are of files whose MD5 sums agree with those that
-# the data registry of DataRec lists for the same addresses. For "a" it lists MD5 only.
+# The authors publish no checksums. These belong to files whose MD5 checksums agree with
+# those that the data registry of DataRec lists for the same addresses. For "a" it lists
+# only MD5.
 _SHA256 = {
     ("t", "users.dat"): (
         "02d5d429b2c0362e0ed79f6ef204666b4092563d21493abf4dfb521e8a7078bf"
@@ -38,7 +40,7 @@ _SHA256 = {
     ),
 }
 
-# A line of each kind of file. Nine digits are more than any number here has.
+# Patterns of the lines of each kind of file. All numbers have fewer than nine digits.
 _ITEMS_LINE = re.compile(rb"\d{1,9}(?: +\d{1,9})*\s*")
 _WORDS_LINE = re.compile(rb"\d{1,9}(?: +\d{1,9}:\d{1,9})*\s*")
 
@@ -61,11 +63,16 @@ Topic Regression with Social Regularization for Tag Recommendation", IJCAI 2013.
     prefer_skip_nested_validation=True,
 )
 def fetch_citeulike(
-    version="t", *, data_home=None, download_if_missing=True, p=None, titles=False
-):
-    """Load the articles which users of CiteULike keep, with the words of each article.
+    version: Literal["a", "t"] = "t",
+    *,
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    p: Literal[1, 10] | None = None,
+    titles: bool = False,
+) -> Bunch:
+    """Load the articles that users of CiteULike saved, with the words of each article.
 
-    Interactions with item content, for recommenders that learn from both.
+    These are interactions with item content, for recommenders that learn from both.
 
     =======  =====  ========  ===========  ======
     version  users  articles  user-item    words
@@ -78,25 +85,25 @@ def fetch_citeulike(
     Parameters
     ----------
     version : {"a", "t"}, default="t"
-        Which data set: citeulike-a, or citeulike-t, collected independently by 273
-        tags and sparser.
+        Data set to load: citeulike-a, or citeulike-t, which was collected separately,
+        by 273 tags, and is sparser.
 
     data_home : str or path-like, default=None
-        Folder of all data sets. None is that of scikit-learn, '~/scikit_learn_data'
-        unless set otherwise. The files are kept there in ``citeulike-a`` or
-        ``citeulike-t``, those of the split in ``splits`` inside, as they are published
-        or gzipped (``users.dat`` or ``users.dat.gz``).
+        Folder of all data sets. None stands for the folder of scikit-learn, by default
+        '~/scikit_learn_data'. The files are kept there in ``citeulike-a`` or
+        ``citeulike-t``, those of the split in its subfolder ``splits``. Each file may
+        be as published or gzipped (``users.dat`` or ``users.dat.gz``).
 
     download_if_missing : bool, default=True
-        If False, raise an OSError when a file is not there, instead of downloading it.
+        If False, raise an OSError if a file is missing, instead of downloading it.
 
     p : {1, 10}, default=None
-        Load a split by Li and She [2]_ as well: `p` articles of each user, drawn at
-        random, for training (all of a user who has no more), the others for testing.
+        If given, also load a split by Li and She [2]_: `p` random articles of each user
+        for training (all articles if a user has no more), the others for testing.
 
     titles : bool, default=False
-        Whether to load the titles of the articles too. Only citeulike-a has them, in a
-        file of all abstracts.
+        Whether to load the titles of the articles as well. Only citeulike-a has them,
+        in a file with all abstracts.
 
     Returns
     -------
@@ -104,19 +111,19 @@ def fetch_citeulike(
         Dictionary-like object, with the following attributes.
 
         matrix : csr_array of float32 of shape (n_users, n_items)
-            1 for each article that a user keeps, with sorted indices, no duplicates.
-            Rows and columns are in the order of the files.
+            1 for each article that a user saved, with sorted indices and no
+            duplicates. Rows and columns are in the order of the files.
         train, test : csr_array of float32 of shape (n_users, n_items), or None
-            The two parts of the split, in the same form. None without `p`.
+            The two parts of the split, in the same form. None if `p` is None.
         item_features : csr_array of float32 of shape (n_items, n_words)
-            How often each word stands in the title and abstract of each article. Row i
+            How often each word occurs in the title and abstract of each article. Row i
             is the article of column i of `matrix`.
         vocabulary : ndarray of object of shape (n_words,)
             The word of each column of `item_features`.
         item_names : ndarray of object of shape (n_items,), or None
-            The title of each article, "" where there is none; None without `titles`.
+            The title of each article, "" if it has none; None if `titles` is False.
         DESCR : str
-            What was read, and the terms of use.
+            Description of the data, and the terms of use.
 
     Raises
     ------
@@ -124,22 +131,23 @@ def fetch_citeulike(
         If a file is missing and `download_if_missing` is False, or cannot be
         downloaded.
     ValueError
-        If a line of a file is garbled, or names an article or a word that does not
-        exist; if a split is of other users; or if titles are asked for of "t".
+        If a line of a file is invalid, or refers to an article or a word that does not
+        exist; if a split has another number of users; or if titles are requested for
+        "t".
 
     See Also
     --------
-    fetch_movielens : Ratings of movies.
+    fetch_movielens : Load ratings of movies.
     skvae.model_selection.hold_out_items : Hold out items, to recommend by content.
 
     Notes
     -----
-    A file which is already in the folder is used as it is, without network. Downloads
-    of ``users.dat``, ``mult.dat`` and ``vocabulary.dat`` of "t" are checked against a
-    SHA256 sum; of the other files none is known.
+    A file that is already in the folder is used as it is, without network access.
+    Downloads of ``users.dat``, ``mult.dat`` and ``vocabulary.dat`` of "t" are checked
+    against a SHA256 checksum; for the other files no checksum is known.
 
-    In "t", 31 articles have no words and 391 are kept by nobody. With ``p=10``, 5,349
-    of its users have nothing left to test; metrics leave them out.
+    In "t", 31 articles have no words and 391 were saved by no user. With ``p=10``,
+    5,349 of its users have no test articles; metrics leave these users out.
 
     The data are for research use.
 
@@ -161,14 +169,14 @@ def fetch_citeulike(
     """
     if titles and version == "t":
         raise ValueError(
-            "titles=True, but citeulike-t has no titles apart from its texts; pass "
+            "titles=True, but citeulike-t has no titles separate from its texts; pass "
             'titles=False, or version="a".'
         )
     names = ["users.dat", "mult.dat", "vocabulary.dat"]
     if titles:
         names.append("raw-data.csv")
     splits = [] if p is None else [f"cf-train-{p}-users.dat", f"cf-test-{p}-users.dat"]
-    # All files first: whoever lacks one should hear of it before the reading.
+    # Find all files first, so that a missing one is reported before the reading.
     where = {"data_home": data_home, "download_if_missing": download_if_missing}
     paths = {name: _find_file(_URL, version, name, "", **where) for name in names}
     for name in splits:
@@ -183,7 +191,7 @@ def fetch_citeulike(
         if part.shape != matrix.shape:
             raise ValueError(
                 f"{paths[name]} has {part.shape[0]} lines but {paths['users.dat']} has "
-                f"{matrix.shape[0]}, one per user; delete what is not of "
+                f"{matrix.shape[0]}, one per user; delete the file that is not from "
                 f"citeulike-{version} to download it again."
             )
     train, test = parts or (None, None)
@@ -199,7 +207,7 @@ def fetch_citeulike(
 
 
 def _find_file(url, version, name, subfolder, *, data_home, download_if_missing):
-    """Path of a file: gzipped if it is there like that, else as it is published."""
+    """Return the path of the gzipped file if it exists, else of the published file."""
     folder = Path(f"citeulike-{version}", subfolder)
     gzipped = data_folder(data_home, folder) / f"{name}.gz"
     if gzipped.is_file():
@@ -219,34 +227,34 @@ def _read_bytes(path):
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} is no complete gzip file ({error}); delete it to download it "
+            f"{path} is not a complete gzip file ({error}); delete it to download it "
             "again."
         ) from error
 
 
 def _read_vocabulary(path):
-    """Read one word a line."""
-    # Some words hold characters at which str.splitlines would break.
+    """Read a file with one word per line."""
+    # Some words contain characters that str.splitlines takes for line breaks.
     try:
         words = _read_bytes(path).decode("utf-8").rstrip("\r\n").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} is no text in UTF-8 ({error}); delete it to download it again."
+            f"{path} is not text in UTF-8 ({error}); delete it to download it again."
         ) from error
     return np.array([word.rstrip("\r") for word in words], dtype=object)
 
 
 def _read_items(path, n_items):
-    """Read the items of each user, "n item item ..." a line, as a matrix of ones."""
+    """Read the items of each user, from lines "n item item ...", as a binary matrix."""
     items, indptr = _read_rows(path, _ITEMS_LINE, "n item item ...")
     _check_known(path, items, indptr, n_items, "item")
     matrix = _canonical_rows(np.ones(len(items)), items, indptr, n_items)
-    matrix.data[:] = 1  # an item that is listed twice is kept once
+    matrix.data[:] = 1  # an item that is listed twice counts once
     return matrix
 
 
 def _read_words(path, n_words):
-    """Read the words of each item, "n word:count ..." a line, as a matrix of counts."""
+    """Read the words of each item, from lines "n word:count ...", as counts."""
     numbers, indptr = _read_rows(path, _WORDS_LINE, "n word:count word:count ...")
     words, counts, indptr = numbers[::2], numbers[1::2], indptr // 2
     _check_known(path, words, indptr, n_words, "word")
@@ -256,7 +264,7 @@ def _read_words(path, n_words):
 
 
 def _canonical_rows(data, indices, indptr, n_columns):
-    """Build a csr_array of float32 with sorted int32 indices, duplicates summed."""
+    """Build a csr_array of float32 with sorted int32 indices; sum duplicates."""
     indices, indptr = indices.astype(np.int32), indptr.astype(np.int32)
     shape = (len(indptr) - 1, n_columns)
     matrix = csr_array((data.astype(np.float32), indices, indptr), shape=shape)
@@ -265,28 +273,31 @@ def _canonical_rows(data, indices, indptr, n_columns):
 
 
 def _read_rows(path, pattern, layout):
-    """Read lines of integers, each of which begins with how many entries follow.
+    """Read lines of integers, each starting with the number of entries that follow.
 
     Parameters
     ----------
     path : Path
         The file.
     pattern : re.Pattern
-        What every line has to match.
+        Pattern that every line must match.
     layout : str
-        The same for people; an entry is one number, or two with a colon between.
+        Form of a line, for error messages. An entry is one number, or two numbers
+        separated by a colon.
 
     Returns
     -------
     numbers : ndarray of int64
-        The numbers of all entries, one line after the other.
+        The numbers of all entries, in the order of the lines.
     indptr : ndarray of shape (n_lines + 1,)
         Where the numbers of each line begin and end.
     """
     lines = _read_bytes(path).rstrip().split(b"\n")
     for number, line in enumerate(lines, start=1):
         if pattern.fullmatch(line) is None:
-            raise _bad_line(path, number, f'is not "{layout}" in integers')
+            raise _bad_line(
+                path, number, f'is not of the form "{layout}" with integers'
+            )
     rows = [line.replace(b":", b" ").split() for line in lines]
     numbers = np.array(list(chain.from_iterable(rows)), dtype=np.int64)
     widths = np.array([len(row) for row in rows])
@@ -296,22 +307,24 @@ def _read_rows(path, pattern, layout):
     if wrong.size:
         first = wrong[0]
         raise _bad_line(
-            path, first + 1, f"announces {announced[first]} but lists {listed[first]}"
+            path,
+            first + 1,
+            f"announces {announced[first]} entries but lists {listed[first]}",
         )
     indptr = np.concatenate(([0], np.cumsum(widths - 1)))
     return np.delete(numbers, heads), indptr
 
 
 def _check_known(path, indices, indptr, n_known, kind):
-    """Raise for the first index past the end of what there is."""
+    """Raise a ValueError for the first index that is not below `n_known`."""
     unknown = np.flatnonzero(indices >= n_known)
     if unknown.size:
         line = np.searchsorted(indptr, unknown[0], side="right")
         raise _bad_line(
             path,
             line,
-            f"names {kind} {indices[unknown[0]]} but there are {n_known}, counted "
-            "from 0",
+            f"refers to {kind} {indices[unknown[0]]} but there are only {n_known}, "
+            "numbered from 0",
         )
 
 
@@ -322,7 +335,7 @@ def _bad_line(path, number, fault):
 
 
 def _read_titles(path, n_items):
-    """Read the title of each item from a CSV file which counts them from 1."""
+    """Read the title of each item from a CSV file that numbers the items from 1."""
     titles = np.full(n_items, "", dtype=object)
     text = _read_bytes(path).decode("latin-1")
     rows = csv.DictReader(io.StringIO(text, newline=""))
@@ -344,13 +357,13 @@ def _describe(version, p, matrix, item_features):
     lines = [
         f"CiteULike {version}",
         "",
-        f"Articles that {n_users:,} users keep, of {n_items:,}",
+        f"Articles that {n_users:,} users saved, of {n_items:,} articles",
         "",
-        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / n_users:.1f} a user, "
+        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / n_users:.1f} per user, "
         f"density {matrix.nnz / n_users / n_items:.2%}.",
         f"Item features: counts of {n_words:,} words, "
-        f"{item_features.nnz / n_items:.1f} different words an article.",
+        f"{item_features.nnz / n_items:.1f} different words per article.",
     ]
     if p is not None:
-        lines.append(f"Split: {p} a user for training, the others for testing.")
+        lines.append(f"Split: {p} per user for training, the others for testing.")
     return "\n".join(lines) + f"\n\n{_TERMS}"

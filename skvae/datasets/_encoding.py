@@ -1,17 +1,17 @@
-"""Turn columns of ids, ratings and timestamps into numbers, or say why not."""
+"""Convert columns of ids, ratings and timestamps to numbers, or explain the error."""
 
 import numpy as np
 
 
 def encode_ids(column, role):
-    """Give numbers to the distinct ids of a column in sorted order.
+    """Number the distinct ids of a column in sorted order.
 
     Parameters
     ----------
     column : array-like of shape (n_rows,)
         Ids, all of them text or all of them numbers.
     role : {"user", "item"}
-        What is numbered, for error messages.
+        Role of the column, for error messages.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def encode_ids(column, role):
 
 
 def encode_known_ids(column, ids, role):
-    """Position of each id of a column in `ids`, -1 where it is not there.
+    """Return the position of each id of a column in `ids`, or -1 if it is missing.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def encode_known_ids(column, ids, role):
     ids : ndarray of shape (n_ids,)
         The known ids, from :func:`check_item_ids`.
     role : {"user", "item"}
-        What is numbered, for error messages.
+        Role of the column, for error messages.
 
     Returns
     -------
     codes : ndarray of int64 of shape (n_rows,)
         Positions in `ids`.
     n_unknown : int
-        Number of distinct ids which are not in `ids`.
+        Number of distinct ids that are not in `ids`.
     """
     import pandas as pd
 
@@ -51,15 +51,15 @@ def encode_known_ids(column, ids, role):
     if _is_text(values) != _is_text(ids) and len(values):
         raise ValueError(
             f"The {role} column holds {_kind(values)} but {role}_ids holds "
-            f"{_kind(ids)}; convert one of them, for no {role} can match."
+            f"{_kind(ids)}; convert one of them, as otherwise no {role} can match."
         )
     rows, distinct = pd.factorize(values)
     positions = pd.Index(ids).get_indexer(distinct).astype(np.int64)
     return positions[rows], int(np.count_nonzero(positions < 0))
 
 
-def check_item_ids(item_ids):
-    """Validate the columns that a caller asks for; return them as an array."""
+def check_item_ids(item_ids) -> np.ndarray:
+    """Validate the requested items, and return them as an array."""
     ids = _compact(_plain_ids(np.asarray(item_ids), "item_ids"))
     if ids.ndim != 1 or len(ids) == 0:
         raise ValueError(
@@ -69,22 +69,22 @@ def check_item_ids(item_ids):
     if len(distinct) < len(ids):
         raise ValueError(
             f"item_ids holds {distinct[counts > 1][0]!r} more than once "
-            f"({len(ids)} ids, {len(distinct)} distinct); each item is one column."
+            f"({len(ids)} ids, {len(distinct)} distinct); pass each item once."
         )
     return ids
 
 
 def check_ratings(column, *, positive, keep=None):
-    """Ratings as float64, all of them usable.
+    """Validate ratings, and return them as float64.
 
     Parameters
     ----------
     column : array-like of shape (n_rows,)
         Ratings.
     positive : bool
-        Whether they become values of the matrix, which zero and less cannot.
+        Whether ratings become values of the matrix, so that they must be positive.
     keep : callable, default=None
-        Rating array -> boolean mask of those which must be positive.
+        Maps ratings to a boolean mask of those that must be positive; None for all.
 
     Returns
     -------
@@ -96,12 +96,14 @@ def check_ratings(column, *, positive, keep=None):
     except (TypeError, ValueError):
         row, value = _first_not_number(column)
         raise ValueError(
-            f"The rating of row {row} is {value!r}, not a number; repair that row or "
-            "drop it before loading."
+            f"The rating of row {row} is {value!r}, not a number; correct or drop that "
+            "row before loading."
         ) from None
     with np.errstate(over="ignore"):
         stored = ratings.astype(np.float32)
-    _refuse(~np.isfinite(stored), ratings, "must be finite", "repair or drop such rows")
+    _refuse(
+        ~np.isfinite(stored), ratings, "must be finite", "correct or drop such rows"
+    )
     if positive:
         bad = stored <= 0
         if keep is not None:
@@ -110,14 +112,14 @@ def check_ratings(column, *, positive, keep=None):
             bad,
             ratings,
             "must be positive, because a sparse matrix stores no zeros and a negative "
-            "value is no interaction",
+            "value is not an interaction",
             "drop such rows with min_rating, shift the scale, or use values='binary'",
         )
     return ratings
 
 
 def check_timestamps(column):
-    """Return timestamps to order by, and the same in whole numbers to store.
+    """Return timestamps to sort by, and the same as integers to store.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ def check_timestamps(column):
     Returns
     -------
     order : ndarray of shape (n_rows,)
-        Values in the order of time, as exact as the column is.
+        Values that sort by time, with the precision of the column.
     timestamps : ndarray of int64 of shape (n_rows,)
         Numbers rounded down; datetimes as seconds since 1970-01-01 UTC.
     """
@@ -140,7 +142,7 @@ def check_timestamps(column):
         raise ValueError(
             f"{n_missing} of {len(series)} timestamps are missing, the first in row "
             f"{int(np.flatnonzero(series.isna())[0])}; fill them, drop those rows, or "
-            "load without timestamp."
+            "pass timestamp=None."
         )
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
         moments = pd.DatetimeIndex(series)
@@ -159,20 +161,23 @@ def check_timestamps(column):
         ) from None
     if order.dtype.kind not in "iuf":  # a nullable integer column, or bool
         order = np.asarray(order.tolist()) * 1
-    # Past 2**63 the conversion below would wrap around without a word.
+    # Beyond 2**63 the conversion below would silently wrap around.
     if order.dtype.kind != "i" and not (np.abs(order.astype(float)) < 2.0**63).all():
-        raise ValueError("timestamps must be finite and fit in 64-bit integers.")
+        raise ValueError(
+            "timestamps must be finite and fit in 64-bit integers; correct or drop the "
+            "rows where they do not."
+        )
     whole = np.floor(order) if order.dtype.kind == "f" else order
     return order, whole.astype(np.int64)
 
 
 def _refuse_complex(column, role):
     if getattr(getattr(column, "dtype", None), "kind", "") == "c":
-        raise ValueError(f"The {role} are complex numbers; pass real ones.")
+        raise ValueError(f"The {role} are complex numbers; pass real numbers.")
 
 
 def _plain_ids(column, role):
-    """Ids as a numpy array of one kind, without missing values."""
+    """Return ids as a numpy array of one kind; raise if some are missing."""
     import pandas as pd
 
     missing = np.asarray(pd.isna(column))
@@ -180,8 +185,8 @@ def _plain_ids(column, role):
         raise ValueError(
             f"{int(missing.sum())} of {missing.size} values of {role} are missing, the "
             f"first in row {int(np.flatnonzero(missing)[0])}; drop those rows or give "
-            "them an id of their own. (In files an empty field and texts such as NA or "
-            "null count as missing; to keep those, read the file as text and pass the "
+            "them a separate id. (In files an empty field and texts such as NA or null "
+            "count as missing; to keep those, read the file as text and pass the "
             "DataFrame.)"
         )
     values = np.asarray(column)
@@ -192,20 +197,20 @@ def _plain_ids(column, role):
         numbers = np.asarray(values.tolist())
         if kind == "integer" and numbers.dtype.kind not in "iu":
             raise ValueError(
-                f"The ids of {role} are integers that no type of 64 bits holds; make "
-                "them text, for instance with .astype(str)."
+                f"The ids of {role} are integers that do not fit in 64 bits; convert "
+                "them to text, for instance with .astype(str)."
             )
         return numbers
     if kind not in ("string", "empty"):
         raise ValueError(
-            f"The ids of {role} are of kind {kind!r}; make all of them text or all of "
-            "them numbers, for instance with .astype(str)."
+            f"The ids of {role} are of kind {kind!r}; convert all of them to text or "
+            "all of them to numbers, for instance with .astype(str)."
         )
     return values
 
 
 def _compact(ids):
-    """Text ids as a fixed-width array, which saves without pickle."""
+    """Convert text ids to a fixed-width array, which can be saved without pickle."""
     return ids.astype(str) if ids.dtype.kind == "O" else ids
 
 
@@ -219,19 +224,20 @@ def _kind(values):
 
 
 def _first_not_number(column):
-    """Row and value of the first entry which is no number."""
+    """Return the row and the value of the first entry that is not a number."""
     for row, value in enumerate(np.asarray(column, dtype=object)):
         try:
             float(value)
         except (TypeError, ValueError):
             return row, value
-    return 0, column[0]  # all of them are, one by one: the kind of column is at fault
+    return 0, column[0]  # every entry is a number, but the type of the column is not
 
 
 def _refuse(bad, ratings, expected, remedy):
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"The rating of row {row} is {ratings[row]} ({int(bad.sum())} such rows, "
-            f"counted from 0 without the header); ratings {expected}: {remedy}."
+            f"The rating of row {row} is {ratings[row]} ({int(bad.sum())} such rows; "
+            "rows are counted from 0, without the header). Ratings "
+            f"{expected}: {remedy}."
         )

@@ -2,46 +2,47 @@
 
 from pathlib import Path
 
-# sklearn.datasets brings scipy.io and more with it: imported where a file is fetched,
-# so that `import skvae` stays quick.
+# sklearn.datasets imports scipy.io and more. It is imported only when a file is
+# fetched, so that `import skvae` stays fast.
 
 
 def data_folder(data_home, folder):
-    """Path of the folder of a data set; `data_home` None is that of scikit-learn."""
+    """Return the folder of a data set; `data_home` None is scikit-learn's folder."""
     from sklearn.datasets import get_data_home
 
     return Path(get_data_home(data_home)) / folder
 
 
 def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
-    """Path of a data file, downloaded once.
+    """Return the path of a data file, downloading it if necessary.
 
-    A file that is already there is taken as it is, without looking at the network.
+    A file that is already in the folder is used as it is, without network access.
 
     Parameters
     ----------
     url : str
-        Where the file comes from; its last part is the local file name.
+        Address of the file; its last part is the local file name.
     folder : str
         Folder of the data set inside `data_home`.
     data_home : str, path-like or None
-        Folder of all data sets; None is that of scikit-learn.
+        Folder of all data sets; None stands for the folder of scikit-learn.
     download_if_missing : bool
-        Whether to download, or to raise OSError, when the file is not there.
+        Whether to download a missing file; if False, an OSError is raised.
     sha256 : str, default=None
-        Checksum which a download must have; None checks nothing but its length, where
-        the server tells that.
+        Checksum that a download must have. None checks only its length, if the server
+        sends it.
 
     Returns
     -------
     path : Path
-        The local file. It is there whole or not at all: a download gets this name when
-        it is complete and its checksum right.
+        The local file. It is never incomplete: a download gets this name only when it
+        is complete and its checksum is correct.
 
     Raises
     ------
     OSError
-        If the file is missing and is not to be downloaded, or cannot be.
+        If the file is missing and `download_if_missing` is False, or if the download
+        fails.
     """
     from http.client import HTTPException
 
@@ -53,7 +54,7 @@ def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
     if not download_if_missing:
         raise OSError(
             f"{path} does not exist and download_if_missing=False; pass "
-            f"download_if_missing=True, or download {url} to that place."
+            f"download_if_missing=True, or download {url} to this path."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -63,5 +64,5 @@ def cached_file(url, folder, *, data_home, download_if_missing, sha256=None):
     except (OSError, HTTPException) as error:
         raise OSError(
             f"{url} could not be downloaded ({error}); download it by other means to "
-            f"{path} and call again."
+            f"{path} and call the function again."
         ) from error

@@ -1,26 +1,28 @@
-"""Generated interactions: the right answer is known."""
+"""Generated interactions, of which the right recommendations are known."""
 
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from skvae.datasets._pairs import csr_from_sorted_pairs
 
-# Interactions drawn at a time, and rounds of drawing before the exhaustive way.
+# Interactions drawn at a time, and rounds of draws before Gumbel noise is used.
 _CHUNK_DRAWS = 1_000_000
 _N_ROUNDS = 4
-# The smallest share of any taste: nobody's chance to take any item is nil.
+# Smallest share of any taste, so that no preference is zero.
 _MIN_SHARE = 1e-4
 
 _DESCR = """\
 Generated interactions of {n_users:,} users with {n_items:,} items: {nnz:,} pairs
-({per_user:.1f} a user), {n_factors} tastes.
+({per_user:.1f} per user), {n_factors} tastes.
 
-User u likes item i with probability user_factors[u] @ item_factors[i]; these sum to one
-over the items, and the items of u are drawn from them without replacement.
+The preference of user u for item i is user_factors[u] @ item_factors[i]. The
+preferences of a user sum to one, and the items of the user are drawn from them without
+replacement.
 """
 
 
@@ -38,21 +40,22 @@ over the items, and the items of u are drawn from them without replacement.
     prefer_skip_nested_validation=True,
 )
 def make_interactions(
-    n_users=1000,
-    n_items=500,
+    n_users: int = 1000,
+    n_items: int = 500,
     *,
-    n_factors=8,
-    n_interactions_per_user=20.0,
-    taste_concentration=0.1,
-    popularity_exponent=0.8,
-    activity_sigma=0.8,
-    random_state=None,
-):
+    n_factors: int = 8,
+    n_interactions_per_user: float = 20.0,
+    taste_concentration: float = 0.1,
+    popularity_exponent: float = 0.8,
+    activity_sigma: float = 0.8,
+    random_state: int | np.random.RandomState | None = None,
+) -> Bunch:
     """Generate implicit feedback with known preferences.
 
-    Each of the tastes is a distribution over the items, each user a mixture of tastes,
-    so that preferences are of low rank: what a recommender can learn. A few items are
-    popular and a few users active; what a ranking by popularity alone lives on.
+    Each taste is a distribution over the items, and each user a mixture of tastes. The
+    matrix of preferences therefore has a low rank, which a recommender can learn. A few
+    users are very active, and a few items are very popular, so that a ranking by
+    popularity alone is better than chance.
 
     Parameters
     ----------
@@ -70,19 +73,20 @@ def make_interactions(
 
     taste_concentration : float, default=0.1
         How evenly users and items spread over the tastes: concentration of symmetric
-        Dirichlet distributions. With small values everyone has one taste, with large
-        ones all have the same and only popularity is left.
+        Dirichlet distributions. With small values each user has one taste; with large
+        values all users have the same tastes, and items differ only in popularity.
 
     popularity_exponent : float, default=0.8
-        Exponent of Zipf's law: the r-th most popular item is taken in proportion to
-        ``r ** -popularity_exponent``. 0 makes all items equally popular; at most 10.
+        Exponent of Zipf's law: the popularity of the r-th most popular item is
+        proportional to ``r ** -popularity_exponent``. 0 makes all items equally
+        popular; at most 10.
 
     activity_sigma : float, default=0.8
         Standard deviation of the logarithm of the expected number of items of a user.
         0 makes all users equally active; at most 10.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the generation. The same int gives the same data.
+        Seed of the generator. The same int gives the same data.
 
     Returns
     -------
@@ -90,8 +94,8 @@ def make_interactions(
         Dictionary-like object, with the following attributes.
 
         matrix : csr_array of float32 of shape (n_users, n_items)
-            1 where the user has taken the item; every user has at least one item and
-            at most half of them.
+            1 if the user interacted with the item. Every user has at least one item
+            and at most half of the items.
         user_factors : ndarray of shape (n_users, n_factors)
             The share of each taste in each user; rows sum to one.
         item_factors : ndarray of shape (n_items, n_factors)
@@ -99,26 +103,28 @@ def make_interactions(
         item_popularity : ndarray of shape (n_items,)
             The mean of the preferences over the users; sums to one.
         DESCR : str
-            What was generated.
+            Description of the data.
 
     See Also
     --------
-    make_checkerboard : Interactions whose held-out item any recommender should find.
-    load_interactions : Interactions of your own.
+    make_checkerboard : Generate data whose held-out items any recommender should find.
+    load_interactions : Load your own interactions.
 
     Notes
     -----
     The true preferences of some users are ``user_factors[users] @ item_factors.T``,
-    each row a distribution over the items. The items of a user are drawn from it one
-    after the other, without replacement (Plackett-Luce): no ranking predicts them
-    better than the preferences themselves. Draws go taste first, then item, repeated
-    until enough are distinct; the few users for whom that takes long are finished by
-    adding Gumbel noise to the logarithm of their preferences and taking the largest
-    [1]_, which has the same distribution. Memory is in proportion to the interactions:
-    there is no dense array of users x items.
+    where each row is a distribution over the items. The items of a user are drawn from
+    it one after the other, without replacement (Plackett-Luce), so that no ranking
+    predicts them better than the preferences themselves. Each draw chooses first a
+    taste and then an item, and draws are repeated until enough items are distinct. For
+    the few users for whom this takes long, Gumbel noise is added to the logarithm of
+    their preferences and the largest are taken [1]_, which has the same distribution.
+    Memory is proportional to the number of interactions: no dense array of users x
+    items is made.
 
-    The number of items of a user is 1 plus a Poisson variable whose mean is log-normal,
-    cut at half of the items, which lowers the mean where it comes close to that half.
+    The number of items of a user is 1 plus a Poisson variable whose mean is log-normal.
+    It is limited to half of the items, which lowers the mean if
+    `n_interactions_per_user` is close to this limit.
 
     References
     ----------
@@ -149,7 +155,7 @@ def make_interactions(
     user_factors = _shares(rng, n_users, n_factors, taste_concentration)
     memberships = _shares(rng, n_items, n_factors, taste_concentration)
     weights = rng.permutation(np.arange(1, n_items + 1) ** -float(popularity_exponent))
-    # The tastes split the weight of each item: taken together they keep Zipf's law.
+    # The tastes share the weight of each item, so that together they keep Zipf's law.
     item_factors = memberships * weights[:, np.newaxis]
     item_factors /= item_factors.sum(axis=0)
 
@@ -189,12 +195,17 @@ def make_interactions(
     },
     prefer_skip_nested_validation=True,
 )
-def make_checkerboard(n_users=50, n_items=50, *, random_state=None):
+def make_checkerboard(
+    n_users: int = 50,
+    n_items: int = 50,
+    *,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[sparse.csr_array, NDArray[np.int64]]:
     """Generate a checkerboard of interactions, with one item of each user held out.
 
-    Even users like all even items, odd users all odd items, except for one item of each
-    user, which is held out. Of the items that a user has not taken, the one held out is
-    the only one which like-minded users took: whatever recommends at all puts it first.
+    Even users interact with all even items, odd users with all odd items, except for
+    one item of each user, which is held out. It is the only item that similar users
+    interacted with and this user did not, so any working recommender ranks it first.
 
     Parameters
     ----------
@@ -205,23 +216,24 @@ def make_checkerboard(n_users=50, n_items=50, *, random_state=None):
         Number of items, at least 6.
 
     random_state : int, RandomState instance or None, default=None
-        None holds out the items in turn, without randomness: the diagonal of a square
-        board. Otherwise the items held out are shuffled among the users who like them.
+        If None, the items are held out in turn, without randomness: on a square board,
+        its diagonal. Otherwise the held-out items are shuffled among the even users and
+        among the odd users.
 
     Returns
     -------
     X : csr_array of float32 of shape (n_users, n_items)
-        1 where the user has taken the item.
+        1 if the user interacted with the item.
     held_out : ndarray of int of shape (n_users,)
-        The item of each user that is missing in `X`.
+        The held-out item of each user, which is missing in `X`.
 
     See Also
     --------
-    make_interactions : Interactions like those of real users.
+    make_interactions : Generate interactions like those of real users.
 
     Notes
     -----
-    The board is that of the tests of the package ``implicit`` [1]_, here of any shape.
+    The board is that of the tests of the package ``implicit`` [1]_, but of any shape.
 
     References
     ----------
@@ -254,7 +266,7 @@ def make_checkerboard(n_users=50, n_items=50, *, random_state=None):
 
 
 def _shares(rng, n_rows, n_factors, concentration):
-    """Draw the share of each factor in each row, none of them nil."""
+    """Draw the share of each factor in each row, all of them positive."""
     shares = rng.dirichlet(np.full(n_factors, concentration), size=n_rows)
     shares = np.maximum(shares, _MIN_SHARE)
     return shares / shares.sum(axis=1, keepdims=True)
@@ -272,7 +284,7 @@ def _draw_pairs(rng, user_factors, item_factors, n_wanted):
     item_factors : ndarray of shape (n_items, n_factors)
         Distribution of each factor; columns sum to one.
     n_wanted : ndarray of int of shape (n_users,)
-        How many items each user takes.
+        Number of items of each user.
 
     Returns
     -------
@@ -282,7 +294,7 @@ def _draw_pairs(rng, user_factors, item_factors, n_wanted):
     n_users, n_items = len(user_factors), len(item_factors)
     finished = []
     short = np.arange(n_users)
-    drawn = np.empty(0, dtype=np.int64)  # pairs of users who are short, as drawn
+    drawn = np.empty(0, dtype=np.int64)  # of users who need more, in draw order
     for _ in range(_N_ROUNDS):
         users = np.repeat(short, 2 * n_wanted[short])
         items = _draw_items(rng, user_factors, item_factors, users)
@@ -316,7 +328,7 @@ def _draw_pairs(rng, user_factors, item_factors, n_wanted):
 def _draw_items(rng, user_factors, item_factors, users):
     """Draw one item for each entry of `users`: first a taste, then an item of it."""
     n_items, n_factors = item_factors.shape
-    # One taste after the other on the line from 0 to n_factors: a single search.
+    # The tastes lie side by side on the line from 0 to n_factors, for a single search.
     limits = np.cumsum(item_factors, axis=0)
     limits = (limits / limits[-1] + np.arange(n_factors)).T.ravel()
     user_limits = np.cumsum(user_factors, axis=1)[:, :-1]
@@ -330,7 +342,7 @@ def _draw_items(rng, user_factors, item_factors, users):
 
 
 def _first_distinct(pairs, n_items, n_wanted):
-    """First distinct items of each user, as many as wanted, in the order drawn."""
+    """Select the first `n_wanted` distinct pairs of each user, in draw order."""
     _, first = np.unique(pairs, return_index=True)
     pairs = pairs[np.sort(first)]
     pairs = pairs[np.argsort(pairs // n_items, kind="stable")]

@@ -1,9 +1,12 @@
-"""From a table of interactions to the sparse matrix that recommenders take."""
+"""Load a table of interactions as the sparse matrix that recommenders take."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from os import PathLike
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
@@ -18,10 +21,22 @@ from skvae.datasets._encoding import (
 from skvae.datasets._pairs import core_pairs, csr_from_sorted_pairs, merge_pairs
 from skvae.datasets._readers import read_columns
 
+
+class _DataFrame(Protocol):
+    """A data frame of pandas or polars."""
+
+    @property
+    def columns(self) -> Any:
+        """Names of the columns."""
+
+    def __getitem__(self, name: Any, /) -> Any:
+        """Return a column."""
+
+
 _MERGED = {
-    "binary": "pairs are 1 however often they occur",
-    "rating": "the rating of the latest interaction of a pair counts",
-    "count": "interactions of a pair are counted (ratings are summed)",
+    "binary": "each pair is 1, however often it occurs",
+    "rating": "each pair has the rating of its latest interaction",
+    "count": "the interactions of each pair are counted (ratings are summed)",
 }
 
 
@@ -43,80 +58,81 @@ _MERGED = {
     prefer_skip_nested_validation=True,
 )
 def load_interactions(
-    source,
+    source: str | PathLike[str] | _DataFrame | Mapping[str, Any] | Sequence[ArrayLike],
     *,
-    user,
-    item,
-    rating=None,
-    timestamp=None,
-    values="binary",
-    min_rating=None,
-    min_user_items=1,
-    min_item_users=1,
-    item_ids=None,
-    sep=",",
-    member=None,
-):
+    user: str | int,
+    item: str | int,
+    rating: str | int | None = None,
+    timestamp: str | int | None = None,
+    values: Literal["binary", "rating", "count"] = "binary",
+    min_rating: float | None = None,
+    min_user_items: int = 1,
+    min_item_users: int = 1,
+    item_ids: ArrayLike | None = None,
+    sep: str = ",",
+    member: str | None = None,
+) -> Bunch:
     """Load a table of user-item interactions as a sparse users x items matrix.
 
-    Ids of any kind are numbered, repeated interactions merged, rare users and items
-    dropped; for new data the columns can be those of data loaded before.
+    Ids of any kind are numbered, repeated interactions are merged, and rare users and
+    items can be dropped. New data can be loaded with the columns of earlier data.
 
     Parameters
     ----------
     source : str, path-like, DataFrame, mapping or tuple of arrays
         One row per interaction, from one of
 
-        - a delimited text file in UTF-8, as it is or compressed (``.csv``,
-          ``.csv.gz``, ``.csv.bz2``, ``.csv.xz``); only the columns asked for are kept;
+        - a delimited text file in UTF-8, compressed or not (``.csv``, ``.csv.gz``,
+          ``.csv.bz2``, ``.csv.xz``); only the requested columns are kept;
         - a ``.zip`` archive, see `member`;
         - a pandas or polars DataFrame;
         - a mapping from column names to arrays, or a tuple of arrays.
 
     user, item : str or int
-        The columns of the user ids and of the item ids: names for what has names,
-        positions counted from 0 for a tuple of arrays. Positions for a file say that
-        it has no header line.
+        The columns of the user ids and of the item ids: names, or positions counted
+        from 0 for a tuple of arrays and for a file without a header line.
 
     rating : str or int, default=None
-        The column of ratings, positive where they become values of the matrix.
+        The column of ratings, which must be positive if they become values of the
+        matrix.
 
     timestamp : str or int, default=None
-        The column of the times of the interactions: numbers (fractions are cut) or
-        datetimes (which become seconds since 1970-01-01 UTC).
+        The column of the times of the interactions: numbers (rounded down to integers)
+        or datetimes (converted to seconds since 1970-01-01 UTC).
 
     values : {"binary", "rating", "count"}, default="binary"
-        What the matrix holds, and how several interactions of one user with one item
-        merge:
+        Values of the matrix, and how several interactions of one user with one item
+        are merged:
 
-        - "binary": 1, however many there are;
-        - "rating": the rating of the latest by `timestamp`; of the last one in the
-          source where there is no `timestamp`, or it is the same;
-        - "count": how many there are; with `rating`, the sum of their ratings.
+        - "binary": 1, however many interactions there are;
+        - "rating": the rating of the latest interaction by `timestamp`; without
+          `timestamp`, or with equal ones, the rating of the last one in the source;
+        - "count": the number of interactions; with `rating`, the sum of their ratings.
 
     min_rating : float, default=None
-        Keep only rows with at least this rating, before anything else. Liang et al.
-        [1]_ keep 4 and 5 stars: ``min_rating=4``.
+        Keep only rows with at least this rating. This comes before all other steps.
+        Liang et al. [1]_ keep 4 and 5 stars: ``min_rating=4``.
 
     min_user_items, min_item_users : int, default=1
-        Keep users with at least so many distinct items, and items with at least so
-        many distinct users. Dropping some may bring others below their minimum, so
-        both are repeated until both hold. ([1]_ filter once: first the items, then the
-        users, with 5 for the users of MovieLens.) The default drops nothing.
+        Keep users with at least `min_user_items` distinct items, and items with at
+        least `min_item_users` distinct users. Dropping users may bring items below
+        their minimum and vice versa, so both filters are repeated until both minima
+        hold. ([1]_ filter once: first the items, then the users, with 5 for the users
+        of MovieLens.) The default drops nothing.
 
     item_ids : array-like of shape (n_items,), default=None
         The items of the columns, in this order, such as the ``item_ids`` of the data
         that a model was fitted on. Interactions with other items are dropped and
-        counted. All users of the source then keep a row, be it empty, for a user
-        without known history needs recommendations too; only `min_user_items` above 1
-        drops users. Not to be combined with `min_item_users`.
+        counted. All users of the source then keep a row, even if it is empty, because
+        users without known history need recommendations too; only `min_user_items`
+        above 1 drops users. Cannot be combined with `min_item_users`.
 
     sep : str, default=","
         The separator of a file, one character.
 
     member : str, default=None
-        The file to read in a ``.zip`` archive: its path inside, or its name alone.
-        None takes the only CSV file, or ``ratings.csv`` where there are several.
+        The file to read in a ``.zip`` archive: its path in the archive, or its name
+        alone. None takes the only CSV file, or ``ratings.csv`` if there are several.
 
     Returns
     -------
@@ -128,51 +144,51 @@ def load_interactions(
         user_ids : ndarray of shape (n_users,)
             The user of each row, sorted.
         item_ids : ndarray of shape (n_items,)
-            The item of each column, sorted; or as given.
+            The item of each column: `item_ids` if given, else sorted.
         timestamps : csr_array of int64 of shape (n_users, n_items), or None
             The time of the latest interaction of each pair, with the same ``indptr``
             and ``indices`` as `matrix`. It may hold explicit zeros. None without
             `timestamp`.
         n_read : int
-            How many rows the source has.
+            Number of rows of the source.
         n_below_min_rating : int
-            How many of them `min_rating` dropped.
+            Number of rows dropped by `min_rating`.
         n_unknown_items, n_unknown_interactions : int
-            How many distinct items are not in `item_ids`, and the rows dropped with
-            them; 0 without `item_ids`.
+            Number of distinct items that are not in `item_ids`, and number of rows
+            dropped with them; 0 without `item_ids`.
         n_duplicates : int
-            How many rows merged into another one of the same user and item.
+            Number of rows merged into another row of the same user and item.
         n_filtered : int
-            How many pairs `min_user_items` and `min_item_users` dropped.
+            Number of pairs dropped by `min_user_items` and `min_item_users`.
         DESCR : str
-            What was read, and what became of it.
+            Description of what was read, merged and dropped.
 
     Raises
     ------
     FileNotFoundError
-        If `source` is the path of no file.
+        If `source` is a path at which there is no file.
     TypeError
         If `source` is none of the above.
     ValueError
         If a file cannot be read with this `sep`; a column is missing; ids or
-        timestamps are missing in some rows; ratings which are used are not finite, or
-        not positive where they become values; `rating` is needed but not given;
-        `item_ids` repeats an item, is of another kind than the ids of the source or
-        comes with `min_item_users`; or no interactions are left.
+        timestamps are missing in some rows; ratings that are used are not finite, or
+        not positive although they become values; `rating` is needed but not given;
+        `item_ids` repeats an item, is of another kind than the ids of the source or is
+        combined with `min_item_users`; or no interactions are left.
 
     See Also
     --------
-    fetch_movielens : The MovieLens data sets, with titles.
-    make_interactions : Generated interactions whose true preferences are known.
+    fetch_movielens : Load the MovieLens data sets, with titles.
+    make_interactions : Generate interactions whose true preferences are known.
 
     Notes
     -----
-    A file is parsed in chunks, so that memory is needed for the columns asked for, not
-    for the file. Ids that look like numbers are read as numbers, which drops leading
-    zeros; where these matter, read the table as text and pass the DataFrame. Where
-    `item_ids` are text, so is the item column of a file.
+    A file is parsed in chunks, so that memory is needed for the requested columns, not
+    for the whole file. Ids that look like numbers are read as numbers, which drops
+    leading zeros; if these matter, read the table as text and pass the DataFrame. If
+    `item_ids` are text, the item column of a file is read as text.
 
-    A row whose rating is zero is refused, not dropped, for "rating" and "count": only
+    For "rating" and "count", a rating of zero raises an error and is not dropped: only
     the caller knows whether it means dislike (``min_rating=1``) or an interaction
     without a rating (``values="binary"``).
 
@@ -198,7 +214,7 @@ def load_interactions(
     >>> data.user_ids.tolist(), data.item_ids.tolist()
     (['eva', 'kim'], ['jam', 'tea'])
 
-    The interactions of new users, in the columns of those before:
+    Load the interactions of new users with the columns of the data above:
 
     >>> new = {"who": ["ann", "ann"], "what": ["tea", "bread"]}
     >>> new = load_interactions(new, user="who", item="what", item_ids=data.item_ids)
@@ -216,7 +232,7 @@ def load_interactions(
     columns = read_columns(source, roles, sep=sep, member=member, text_roles=as_text)
     n_read = len(columns["user"])
     if n_read == 0:
-        raise ValueError("The source holds no rows; pass at least one interaction.")
+        raise ValueError("The source has no rows; pass at least one interaction.")
 
     users, user_ids = encode_ids(columns["user"], "user")
     if item_ids is None:
@@ -301,7 +317,7 @@ def _check_combination(values, rating, min_rating, min_item_users, item_ids):
 
 
 def _weights(ratings, values, min_rating, n_read):
-    """Return what each row adds to its pair, and which rows are rated enough."""
+    """Return the weight of each row, and a mask of rows with sufficient rating."""
     liked = np.ones(n_read, dtype=bool)
     if ratings is None or (values == "binary" and min_rating is None):
         return np.ones(n_read, dtype=np.int8), liked
@@ -313,14 +329,14 @@ def _weights(ratings, values, min_rating, n_read):
 
 
 def _nothing_left(counts, min_user_items, min_item_users):
-    """Say which of the filters that were at work dropped how much."""
+    """Make an error message that says how much each filter dropped."""
     dropped = []
     if counts["n_below_min_rating"]:
         dropped.append(f"min_rating dropped {counts['n_below_min_rating']} rows")
     if counts["n_unknown_interactions"]:
         dropped.append(
             f"{counts['n_unknown_interactions']} are of items not in item_ids (check "
-            "that these are of this data)"
+            "that item_ids belongs to this data)"
         )
     if counts["n_filtered"]:
         dropped.append(
@@ -329,7 +345,7 @@ def _nothing_left(counts, min_user_items, min_item_users):
         )
     return (
         f"No interactions are left of {counts['n_read']} rows: {'; '.join(dropped)}. "
-        "Lower the minimum that drops most."
+        "Lower the minimum that drops the most."
     )
 
 
@@ -340,7 +356,7 @@ def _describe(source, matrix, values, min_rating, counts):
         f"Interactions of {n_users:,} users with {n_items:,} items",
         "",
         f"Source: {where}{counts['n_read']:,} rows.",
-        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / n_users:.1f} a user, "
+        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / n_users:.1f} per user, "
         f"density {matrix.nnz / n_users / n_items:.2%}.",
         f"Values: {values}; {_MERGED[values]} "
         f"({counts['n_duplicates']:,} rows merged).",

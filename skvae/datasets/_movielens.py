@@ -1,13 +1,14 @@
-"""The MovieLens data sets, each in the file format of its time."""
+"""The MovieLens data sets, which come in three file formats."""
 
 import csv
 import io
 import zipfile
 from numbers import Integral, Real
 from os import PathLike
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from skvae.datasets._fetch import cached_file
@@ -25,12 +26,12 @@ Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.
 
 
 class _Format(NamedTuple):
-    """How the archives of one time are written."""
+    """File format of an archive."""
 
-    ratings: str  # member with the ratings, and how to read it
+    ratings: str  # file with the ratings; its separator and columns
     sep: str
     columns: dict
-    titles: str  # member with the titles, and how to read it
+    titles: str  # file with the titles; its encoding
     encoding: str
 
 
@@ -41,7 +42,7 @@ _TAB = _Format(
     titles="u.item",
     encoding="latin-1",
 )
-# Fields are separated by "::": for a parser with ":" each second field is empty.
+# Fields are separated by "::". If they are split at ":", every second field is empty.
 _DAT = _Format(
     ratings="ratings.dat",
     sep=":",
@@ -72,8 +73,8 @@ _FORMATS = {
     "32m": _CSV,
 }
 
-# GroupLens publishes MD5 sums; these are the SHA256 sums of the archives which have
-# them. latest-small is regenerated from time to time and so has none.
+# GroupLens publishes MD5 checksums; these are the SHA256 checksums of the archives that
+# match them. latest-small is regenerated from time to time, so it has none.
 _SHA256 = {
     "100k": "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     "1m": "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
@@ -97,15 +98,17 @@ _SHA256 = {
     prefer_skip_nested_validation=True,
 )
 def fetch_movielens(
-    version="latest-small",
+    version: Literal[
+        "latest-small", "100k", "1m", "10m", "20m", "25m", "32m"
+    ] = "latest-small",
     *,
-    data_home=None,
-    download_if_missing=True,
-    values="binary",
-    min_rating=None,
-    min_user_items=1,
-    min_item_users=1,
-):
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    values: Literal["binary", "rating", "count"] = "binary",
+    min_rating: float | None = None,
+    min_user_items: int = 1,
+    min_item_users: int = 1,
+) -> Bunch:
     """Load a MovieLens data set, downloading it if necessary.
 
     =============  ==========  =======  ============  =======
@@ -124,36 +127,35 @@ def fetch_movielens(
     ----------
     version : {"latest-small", "100k", "1m", "10m", "20m", "25m", "32m"}, \
             default="latest-small"
-        Which data set. "latest-small" changes from time to time; the table has it as
-        of 2018.
+        Data set to load. "latest-small" changes from time to time; the table describes
+        its state in 2018.
 
     data_home : str or path-like, default=None
-        Folder of all data sets. None is that of scikit-learn, '~/scikit_learn_data'
-        unless set otherwise. The archive is kept there as ``movielens/ml-*.zip``.
+        Folder of all data sets. None stands for the folder of scikit-learn, by default
+        '~/scikit_learn_data'. The archive is kept there as ``movielens/ml-*.zip``.
 
     download_if_missing : bool, default=True
-        If False, raise an OSError when the archive is not there, instead of
-        downloading it.
+        If False, raise an OSError if the archive is missing, instead of downloading it.
 
     values : {"binary", "rating", "count"}, default="binary"
-        What the matrix holds, as in :func:`load_interactions`.
+        Values of the matrix, as in :func:`load_interactions`.
 
     min_rating : float, default=None
-        Keep only ratings of at least so many stars. Liang et al. [2]_ keep 4 and 5:
+        Keep only ratings of at least this many stars. Liang et al. [2]_ keep 4 and 5:
         ``min_rating=4``.
 
     min_user_items, min_item_users : int, default=1
-        Keep users and items with at least so many interactions, as in
+        Keep users and items with at least this many interactions, as in
         :func:`load_interactions`.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        What :func:`load_interactions` returns, ``timestamps`` (seconds since
-        1970-01-01 UTC) included, and
+        The attributes that :func:`load_interactions` returns, including ``timestamps``
+        (seconds since 1970-01-01 UTC), and
 
         item_names : ndarray of object of shape (n_items,)
-            The title of each column, with the year; "" where there is none.
+            The title of the movie of each column, with the year; "" if it has none.
 
     Raises
     ------
@@ -165,14 +167,14 @@ def fetch_movielens(
 
     See Also
     --------
-    load_interactions : Any table of interactions.
-    fetch_amazon_reviews : Reviews of Amazon products.
+    load_interactions : Load any table of interactions.
+    fetch_amazon_reviews : Load reviews of Amazon products.
 
     Notes
     -----
-    An archive which is already in the folder is used as it is, without network.
-    Downloads are checked against a SHA256 sum, except for "latest-small", which has no
-    lasting one.
+    An archive that is already in the folder is used as it is, without network access.
+    Downloads are checked against a SHA256 checksum, except for "latest-small", whose
+    checksum changes with its content.
 
     The data are for research use; read the terms in ``DESCR`` and in the README inside
     the archive.
@@ -222,7 +224,7 @@ def fetch_movielens(
 
 
 def _read_titles(path, layout):
-    """Movie id -> title."""
+    """Read the title of each movie id: a dict."""
     with zipfile.ZipFile(path) as archive:
         with archive.open(find_member(archive, layout.titles)) as file:
             lines = io.TextIOWrapper(file, encoding=layout.encoding, newline="")
@@ -230,7 +232,7 @@ def _read_titles(path, layout):
                 return {
                     int(row["movieId"]): row["title"] for row in csv.DictReader(lines)
                 }
-            # u.item: id|title|date|...; movies.dat: id::title::genres, titles with ":"
+            # u.item: id|title|date|...; movies.dat: id::title::genres (":" in titles)
             sep = "|" if layout.titles == "u.item" else "::"
             rows = (line.split(sep) for line in lines if line.strip())
             return {int(row[0]): row[1].strip() for row in rows}

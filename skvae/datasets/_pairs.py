@@ -1,22 +1,22 @@
-"""Arithmetic of user-item pairs: merge duplicates, drop the rare, build the CSR."""
+"""User-item pairs: merge duplicates, drop rare users and items, build a CSR array."""
 
 import numpy as np
 from scipy import sparse
 
 
 def merge_pairs(pairs, weights, order, values):
-    """One value for each distinct pair.
+    """Merge the rows of each distinct pair into one value.
 
     Parameters
     ----------
     pairs : ndarray of int64 of shape (n_rows,)
         Number of the pair of each row.
     weights : ndarray of shape (n_rows,)
-        What each row adds.
+        Weight of each row.
     order : ndarray of shape (n_rows,) or None
-        Time of each row; None: rows are in the order of time.
+        Time of each row; None if the rows are in the order of time.
     values : {"binary", "rating", "count"}
-        How rows merge.
+        How to merge rows, as in `load_interactions`.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def merge_pairs(pairs, weights, order, values):
     data : ndarray of shape (n_pairs,)
         Their values.
     latest : ndarray of int of shape (n_pairs,)
-        Their latest rows.
+        Index of the latest row of each pair.
     """
     if order is None:
         by_pair = np.argsort(pairs, kind="stable")
@@ -44,7 +44,7 @@ def merge_pairs(pairs, weights, order, values):
 
 
 def core_pairs(pairs, shape, min_user_items, min_item_users):
-    """Mask of the pairs whose user and item both have enough such pairs.
+    """Find the pairs whose user and item both have enough remaining pairs.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def core_pairs(pairs, shape, min_user_items, min_item_users):
     shape : tuple of int
         Number of users and of items.
     min_user_items, min_item_users : int
-        How many pairs are enough for a user and for an item.
+        Minimum number of pairs of a user, and of an item.
 
     Returns
     -------
     mask : ndarray of bool of shape (n_pairs,)
-        The largest set of pairs in which every user and every item has enough.
+        Largest set of pairs in which every user and every item has enough pairs.
     """
     rows, cols = np.divmod(pairs, shape[1])
     alive = np.arange(len(pairs))
@@ -77,7 +77,7 @@ def core_pairs(pairs, shape, min_user_items, min_item_users):
 
 
 def csr_from_sorted_pairs(rows, cols, data, shape):
-    """Canonical csr_array, float32, with int32 indices where they fit.
+    """Build a canonical csr_array of float32, with int32 indices if they fit.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Read the named columns of a table, wherever the table is."""
+"""Read columns of a table from a file, a data frame, a mapping or a tuple."""
 
 import zipfile
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-# Rows parsed at a time: bounds what the parser holds of the columns nobody asked for.
+# Rows parsed at a time. It limits the memory for columns that were not requested.
 CHUNK_ROWS = 2_000_000
 
 
 def read_columns(source, roles, *, sep=",", member=None, text_roles=()):
-    """Read the columns that a caller asks for and no others.
+    """Read only the requested columns of a table.
 
     Parameters
     ----------
     source : str, path-like, DataFrame, mapping or tuple of arrays
         The table; see :func:`skvae.datasets.load_interactions`.
     roles : dict
-        What the column is for -> its name or position in `source`.
+        Maps the role of a column, such as "user", to its name or position in `source`.
     sep : str, default=","
         Field separator of a file.
     member : str, default=None
@@ -33,7 +33,7 @@ def read_columns(source, roles, *, sep=",", member=None, text_roles=()):
     Returns
     -------
     columns : dict
-        Role -> 1-D array or series, all of one length.
+        Maps each role to a 1-D array or series. All have the same length.
     """
     if isinstance(source, (str, PathLike)):
         path = Path(source)
@@ -57,7 +57,7 @@ def read_columns(source, roles, *, sep=",", member=None, text_roles=()):
 
 
 def _take_column(source, role, name):
-    """One column of a DataFrame, a mapping or a tuple of arrays."""
+    """Return one column of a DataFrame, a mapping or a tuple of arrays."""
     if hasattr(source, "collect"):
         raise TypeError(
             f"source is a lazy {type(source).__name__}; collect it into a pandas or "
@@ -86,10 +86,10 @@ def _take_column(source, role, name):
 
         try:
             column = column.to_numpy()
-        except pl.exceptions.PolarsError:  # 128 bits, which numpy does not have
+        except pl.exceptions.PolarsError:  # 128-bit numbers, which numpy lacks
             column = np.asarray(column.to_list(), dtype=object)
     elif not hasattr(column, "dtype"):
-        # A list keeps the types of its elements: np.asarray([1, "a"]) hides the int.
+        # Keep the types of the elements: np.asarray([1, "a"]) makes the int a text.
         values = np.asarray(column)
         column = (
             np.asarray(column, dtype=object) if values.dtype.kind == "U" else values
@@ -97,7 +97,7 @@ def _take_column(source, role, name):
     if len(np.shape(column)) != 1:
         raise ValueError(
             f"The {role} column {name!r} has shape {np.shape(column)}; pass one value "
-            "per interaction, and give every column a name of its own."
+            "per interaction, and give every column a unique name."
         )
     return column
 
@@ -111,7 +111,7 @@ def _read_file(path, roles, sep, member, text_roles):
     if not sep.isascii() or sep in "\r\n":
         raise ValueError(
             f"sep={sep!r} cannot separate the fields of a line; pass an ASCII "
-            "character that ends no line, such as ',' or '\\t'."
+            "character that is not a line break, such as ',' or '\\t'."
         )
     positional = [isinstance(name, Integral) for name in roles.values()]
     if any(positional) and not all(positional):
@@ -130,7 +130,7 @@ def _read_file(path, roles, sep, member, text_roles):
             for name in names
             if len({chunk[name].dtype.kind in "OU" for chunk in chunks}) > 1
         }
-        if mixed:  # digits in one chunk, text in another: all of the column is text
+        if mixed:  # numbers in one chunk, text in another: read the column as text
             chunks = _parse(open_file, names, as_text | mixed, options)
     return {
         role: np.concatenate([chunk[name] for chunk in chunks])
@@ -139,7 +139,7 @@ def _read_file(path, roles, sep, member, text_roles):
 
 
 def _parse(open_file, names, dtype, options):
-    """Parse the columns `names`, as a list of chunks, each a dict of arrays."""
+    """Parse the columns `names` into a list of chunks, each a dict of arrays."""
     import pandas as pd
 
     with open_file() as file:
@@ -156,7 +156,7 @@ def _parse(open_file, names, dtype, options):
 
 
 def _check_columns(path, roles, open_file, options):
-    """Raise a ValueError that says which columns there are when one is missing."""
+    """Raise a ValueError that lists the columns of the file if one is missing."""
     import pandas as pd
 
     with open_file() as file:
@@ -186,7 +186,7 @@ def _missing_column(role, name, where, names):
 
 @contextmanager
 def _readable(path, member):
-    """Yield a function that opens the table; say what is wrong when it is garbled.
+    """Yield a function that opens the table; raise a ValueError if it is damaged.
 
     The function returns a context manager of keyword arguments for `pandas.read_csv`.
     """
@@ -232,18 +232,18 @@ def _readable(path, member):
 
             yield open_file
     except (OSError, *garbled) as error:
-        # bz2 says of damaged data that it is an OSError, of no number.
+        # For damaged data, bz2 raises an OSError without errno.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(
             f"{path} could not be read as a table of text ({error}). Check that the "
-            "file is complete, that its ending says how it is compressed, and that "
-            "its encoding is UTF-8; or read it yourself and pass a DataFrame."
+            "file is complete, that it is compressed as the end of its name says, and "
+            "that its encoding is UTF-8; or read it yourself and pass a DataFrame."
         ) from error
 
 
 def find_member(archive, member=None):
-    """Name of the file in a zip archive that is meant.
+    """Return the name of the file to read in a zip archive.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def find_member(archive, member=None):
         The open archive.
     member : str, default=None
         Path in the archive, or the file name alone. None means the only CSV file, or
-        the one called ratings.csv where there are several.
+        the one called ratings.csv if there are several.
 
     Returns
     -------
@@ -274,9 +274,9 @@ def find_member(archive, member=None):
             name for name in names if PurePosixPath(name).name == member
         ]
     if len(found) != 1:
-        asked = "no single CSV file" if member is None else f"no single {member!r}"
+        asked = "exactly one CSV file" if member is None else f"exactly one {member!r}"
         raise ValueError(
-            f"{archive.filename} holds {asked}; its files are {names}. Pass the one to "
-            "read as member=..."
+            f"{archive.filename} does not contain {asked}; its files are {names}. Pass "
+            "the path of the file to read as member=..."
         )
     return found[0]

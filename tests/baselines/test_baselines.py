@@ -46,7 +46,7 @@ def test_item_knn_with_all_neighbors_is_cosine_similarity(interactions):
     )
 
 
-def test_item_knn_keeps_the_nearest_of_each_item(interactions):
+def test_item_knn_keeps_the_nearest_neighbors_of_each_item(interactions):
     similarity = cosine_similarity(interactions.T)
     np.fill_diagonal(similarity, 0)
 
@@ -58,7 +58,7 @@ def test_item_knn_keeps_the_nearest_of_each_item(interactions):
     )
 
 
-def test_item_knn_is_the_same_by_blocks(interactions, monkeypatch):
+def test_item_knn_is_the_same_when_computed_in_blocks(interactions, monkeypatch):
     whole = ItemKNN(4).fit(interactions).item_weights_
 
     block_size = 7 * interactions.shape[1]
@@ -68,8 +68,8 @@ def test_item_knn_is_the_same_by_blocks(interactions, monkeypatch):
     assert_allclose(by_blocks.toarray(), whole.toarray())
 
 
-def test_item_knn_shrinks_as_worked_by_hand():
-    # Items 0 and 1 share two users, both norms are sqrt(2) and sqrt(3).
+def test_item_knn_with_shrinkage_agrees_with_a_hand_worked_example():
+    # Items 0 and 1 share two users; their norms are sqrt(2) and sqrt(3).
     X = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1]])
 
     weights = ItemKNN(shrinkage=1.0).fit(X).item_weights_.toarray()
@@ -102,7 +102,7 @@ def test_ease_solves_its_normal_equations(interactions):
     X = interactions.toarray().astype(float)
     weights = EASE(l2=3.0).fit(interactions).item_weights_
 
-    # The gradient vanishes everywhere but on the diagonal, which is held at zero.
+    # The gradient is zero everywhere except on the diagonal, which is fixed at zero.
     gradient = X.T @ (X @ weights - X) + 3.0 * weights
     np.fill_diagonal(gradient, 0)
 
@@ -118,7 +118,7 @@ def test_baselines_find_the_missing_item_of_a_checkerboard(baseline):
     assert_array_equal(best[:, 0], held_out)
 
 
-def test_baselines_can_be_searched(interactions):
+def test_grid_search_works_with_baselines(interactions):
     search = GridSearchCV(
         ItemKNN(),
         {"n_neighbors": [1, 5]},

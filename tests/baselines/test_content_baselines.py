@@ -40,7 +40,7 @@ def test_content_baselines_take_any_container(
     assert_allclose(scores, expected.decision_function(interactions), rtol=1e-6)
 
 
-def test_content_scores_as_worked_by_hand():
+def test_content_scores_agree_with_a_hand_worked_example():
     X = np.array([[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
 
     scores = ContentItemKNN().fit(X, item_features=CONTENT).decision_function(X)
@@ -48,7 +48,7 @@ def test_content_scores_as_worked_by_hand():
     assert_allclose(scores, [[0, 0.6, 0, 0], [0, 1.4, 0, 0], [0, 0, 0, 0]])
 
 
-def test_content_neighbors_are_those_of_the_users_item():
+def test_content_scores_use_the_neighbors_of_the_users_item():
     X = np.array([[0, 1, 0, 0]])
 
     scores = ContentItemKNN(1).fit(X, item_features=CONTENT).decision_function(X)
@@ -57,7 +57,7 @@ def test_content_neighbors_are_those_of_the_users_item():
     assert_allclose(scores, [[0, 0, 0.8, 0]])
 
 
-def test_content_shrinks_as_worked_by_hand():
+def test_content_with_shrinkage_agrees_with_a_hand_worked_example():
     X = np.array([[1, 0, 0, 0]])
     knn = ContentItemKNN(shrinkage=1.0).fit(X, item_features=CONTENT)
 
@@ -77,7 +77,7 @@ def test_content_with_all_neighbors_is_cosine_similarity(interactions, item_feat
     )
 
 
-def test_hybrid_scores_as_worked_by_hand():
+def test_hybrid_scores_agree_with_a_hand_worked_example():
     # Vectors with weight 2: (1, 1; 2, 0), (1, 0; 1.2, 1.6), (0, 0; 0, 2), (0, 0; 0, 0),
     # so products 3.4 of items 0 and 1, 3.2 of 1 and 2; norms sqrt 6, sqrt 5, 2, 0.
     X = np.array([[1, 1, 0, 0], [1, 0, 0, 0]])
@@ -93,11 +93,11 @@ def test_hybrid_scores_as_worked_by_hand():
     assert_allclose(shrunk.decision_function(X)[1], [0, 3.4 / (np.sqrt(30) + 1), 0, 0])
 
 
-def test_hybrid_neighbors_are_those_of_the_scored_item():
+def test_hybrid_scores_use_the_neighbors_of_the_scored_item():
     X = np.array([[0, 1, 0, 0]])
     knn = HybridItemKNN(1, content_weight=1e6).fit(X, item_features=CONTENT)
 
-    # Item 1 is the nearest both of item 0 and of item 2.
+    # Item 1 is the nearest neighbor of both item 0 and item 2.
     assert_allclose(knn.decision_function(X), [[0.6, 0, 0.8, 0]], rtol=1e-6)
 
 
@@ -134,7 +134,7 @@ def test_items_without_ratings_are_scored_by_their_content(baseline):
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_content_baselines_are_the_same_by_blocks(
+def test_content_baselines_are_the_same_when_computed_in_blocks(
     baseline, interactions, item_features, monkeypatch
 ):
     whole = clone(baseline).fit(interactions, item_features=item_features)
@@ -153,7 +153,9 @@ def test_item_features_need_a_row_for_each_item(baseline, interactions):
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_content_baselines_can_be_searched(baseline, interactions, item_features):
+def test_grid_search_works_with_content_baselines(
+    baseline, interactions, item_features
+):
     search = GridSearchCV(
         baseline,
         {"n_neighbors": [1, 5]},
@@ -187,7 +189,7 @@ def _read_rows(path, n_columns):
 
 
 def _recalls(model, folder, n_train):
-    """Fold in the training part of a split, find the test part."""
+    """Recalls of the test part of a split if the training part is folded in."""
     train, test = (
         _read_rows(folder / "splits" / f"cf-{part}-{n_train}-users.dat.gz", 25_975)
         for part in ("train", "test")
@@ -198,7 +200,7 @@ def _recalls(model, folder, n_train):
 
 
 @pytest.mark.slow
-def test_content_item_knn_on_citeulike_t_scores_what_other_code_measured(citeulike):
+def test_content_item_knn_on_citeulike_t_agrees_with_other_code(citeulike):
     folder, item_features = citeulike
     knn = ContentItemKNN(300).fit(np.zeros((1, 25_975)), item_features=item_features)
 
@@ -211,12 +213,12 @@ def test_content_item_knn_on_citeulike_t_scores_what_other_code_measured(citeuli
 
 
 @pytest.mark.slow
-def test_hybrid_tuned_on_its_training_part_beats_cvae_on_citeulike_t(citeulike):
+def test_hybrid_tuned_on_training_data_is_better_than_cvae_on_citeulike_t(citeulike):
     folder, item_features = citeulike
     train = _read_rows(folder / "splits" / "cf-train-10-users.dat.gz", 25_975)
     knn = HybridItemKNN(2000, shrinkage=1000.0, content_weight=1.75)
     knn.fit(train, item_features=item_features)
 
-    # CVAE as run again by Ferrari Dacrema et al. 2021, at ten training items a user.
+    # CVAE as rerun by Ferrari Dacrema et al. 2021, with ten training items per user.
     cvae = [0.2387, 0.3274, 0.3849, 0.4263, 0.4606, 0.4854]
     assert (np.array(_recalls(knn, folder, n_train=10)) > cvae).all()

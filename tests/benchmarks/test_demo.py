@@ -13,7 +13,7 @@ QUICK_GRID = {"n_components": [4]}
 
 @pytest.fixture
 def rows():
-    """Lines of ratings: 30 users, each with some of 12 items, rated 3 to 5."""
+    """Lines of ratings: 30 users, each with 9 of 12 items, rated 3 to 5."""
     rng = np.random.default_rng(0)
     return [
         f"{user},{100 + item},{3 + (user + item) % 3},{1000 + item}"
@@ -33,7 +33,7 @@ def write(path, header, rows):
     return path
 
 
-def test_run_tells_all_parts_within_the_width(capsys, quick):
+def test_run_prints_all_parts_within_the_line_width(capsys, quick):
     scores = demo.run(generate(**TINY))
 
     said = capsys.readouterr().out
@@ -53,14 +53,14 @@ def test_run_tells_all_parts_within_the_width(capsys, quick):
     ]
 
 
-def test_lists_are_no_longer_than_the_catalogue(capsys, quick):
+def test_lists_are_at_most_as_long_as_the_catalogue(capsys, quick):
     scores = demo.run(generate(**TINY))
 
     assert "There are only 40 items" in capsys.readouterr().out
     assert list(scores["Mult-VAE"]) == ["NDCG@40", "Recall@20"]
 
 
-def test_search_never_sees_the_test_users(monkeypatch, quick):
+def test_search_does_not_use_the_test_users(monkeypatch, quick):
     data = generate(**TINY)
     asked, searched = [], []
     ask, search = demo.ask_test_users, demo.search_settings
@@ -119,7 +119,7 @@ def test_columns_are_guessed_in_any_spelling(names, expected):
     assert "by their names" in notes[0]
 
 
-def test_given_columns_win_over_guesses():
+def test_given_columns_have_priority_over_guesses():
     given = {"user": "who", "item": None, "rating": None, "timestamp": "time"}
 
     columns, notes = choose_columns(["who", "userId", "item", "time"], given)
@@ -128,7 +128,7 @@ def test_given_columns_win_over_guesses():
     assert "by their names: item)" in notes[0]
 
 
-def test_unknown_columns_are_listed():
+def test_error_for_a_missing_column_lists_the_columns():
     given = dict.fromkeys(("user", "item", "rating", "timestamp"))
 
     with pytest.raises(DemoError, match=r"(?s)user or the item.*: a, b\n.*--user COL"):
@@ -172,13 +172,13 @@ def test_titles_are_read_from_a_file(tmp_path, rows):
     assert data.item_names[:3].tolist() == ["First", "Second", "item 102"]
 
 
-def test_latest_interactions_are_to_be_found(tmp_path, rows):
+def test_latest_interactions_are_held_out_if_there_are_times(tmp_path, rows):
     path = write(tmp_path / "ratings.csv", "user,item,rating,time", rows)
     data = load(demo.parse(["--data", str(path), "--timestamp", "time"]))
 
     fold_in, held_out = demo.ask_test_users(data, np.arange(10))
 
-    # Times rise with the item.
+    # Times increase with the item.
     for user in range(10):
         assert fold_in[[user]].indices.max() < held_out[[user]].indices.min()
 
@@ -201,7 +201,9 @@ def test_latest_interactions_are_to_be_found(tmp_path, rows):
         ),
     ],
 )
-def test_errors_are_friendly(tmp_path, capsys, content, arguments, message):
+def test_errors_are_printed_with_exit_code_2(
+    tmp_path, capsys, content, arguments, message
+):
     path = tmp_path / "ratings.csv"
     if content is not None:
         path.write_bytes(content)

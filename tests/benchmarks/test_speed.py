@@ -6,7 +6,7 @@ from benchmarks.speed import gpu, report, shapes
 from benchmarks.speed.floor import Floor
 
 
-def test_generated_matrix_has_the_shape_and_popular_items():
+def test_generated_matrix_has_the_requested_size_and_popular_items():
     X = shapes.generated(300, 200, 5000)
     assert (X.shape, X.nnz) == ((300, 200), 5000)
     assert (X.data == 1).all()
@@ -16,7 +16,7 @@ def test_generated_matrix_has_the_shape_and_popular_items():
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_floor_does_the_products_it_stands_for(sparse):
+def test_floor_computes_the_products_of_the_first_layer(sparse):
     rows = shapes.generated(30, 50, 400)
     floor = Floor(rows, hidden=8, latent=3)
     floor.first_layer(sparse)
@@ -32,7 +32,7 @@ def test_floor_does_the_products_it_stands_for(sparse):
     )
 
 
-def test_floor_has_the_loss_and_its_slope():
+def test_floor_computes_the_loss_and_its_gradient():
     rows = shapes.generated(30, 50, 400)
     floor = Floor(rows, hidden=8, latent=3)
     logits = floor.logits.clone().requires_grad_()
@@ -43,14 +43,14 @@ def test_floor_has_the_loss_and_its_slope():
     torch.testing.assert_close(floor.slope, logits.grad)
 
 
-def test_floor_ranks_the_best():
+def test_floor_ranks_the_items_with_the_highest_scores():
     floor = Floor(shapes.generated(30, 50, 400), hidden=8, latent=3)
     items = floor.rank(5)
     expected = torch.topk(floor.logits, 5, dim=1).indices
     np.testing.assert_array_equal(items, expected)
 
 
-def test_rates_are_printed_for_a_cpu_too(capsys):
+def test_rates_can_be_measured_on_a_cpu(capsys):
     gpu.main(
         ["--device=cpu", "--shape", "60", "40", "600", "--batch-sizes", "20"]
         + ["--precisions", "float32", "bfloat16", "--epochs", "1"]
@@ -59,7 +59,7 @@ def test_rates_are_printed_for_a_cpu_too(capsys):
     assert sum(line.startswith("| 20 |") for line in lines) == 2
 
 
-def test_table_of_all_parts():
+def test_report_contains_all_parts():
     ran = {
         "machine": {"cpu": "a CPU", "cores": 2, "threads": 1, "gpu": None},
         "versions": {"python": "3"},
@@ -101,12 +101,12 @@ def test_table_of_all_parts():
             "import": {"seconds": 0.123, "environment": ran},
         }
     )
-    assert "skvae takes 1.10 x the better floor." in text
+    assert "skvae takes 1.10 x the time of the faster floor." in text
     assert (
         "| implicit ALS, 200 factors (no VAE) | 1.100 | an iteration | 0.50 |" in text
     )
     assert "skvae 1.50 x implicit ALS, 600 factors." in text
-    assert "takes 1.25 x the bare products" in text
+    assert "takes 1.25 x the time of the bare products" in text
     assert "loss 3.1" in text
     assert "| users x 2 | 1.900 | 1.90 | 1 |" in text
     assert "0.93 in users" in text

@@ -64,7 +64,7 @@ def matrix(tmp_path):
 
 @pytest.fixture
 def start(tmp_path, matrix):
-    """Start a contestant with this text as its worker; they are closed at the end."""
+    """Start contestants with a given text as worker, and close them at the end."""
     started = []
 
     def start(text=WORKER, title="toy", **settings):
@@ -78,7 +78,7 @@ def start(tmp_path, matrix):
         contestant.close()
 
 
-def test_actions_are_timed_and_chatter_is_kept_out(start):
+def test_actions_are_timed_and_other_output_is_ignored(start):
     contestant = start()
 
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_actions_are_timed_and_chatter_is_kept_out(start):
         assert 0 <= reply["seconds"] < 60
 
 
-def test_the_child_gets_the_matrix_the_settings_and_the_threads(start, matrix):
+def test_the_child_receives_the_matrix_the_settings_and_the_threads(start, matrix):
     reply = start(latent=20, threads=3).run("look")
 
     assert reply["shape"] == [4, 6]
@@ -98,7 +98,7 @@ def test_the_child_gets_the_matrix_the_settings_and_the_threads(start, matrix):
     assert reply["threads"] == "3"
 
 
-def test_an_action_may_give_its_own_time(start):
+def test_an_action_can_return_its_own_time(start):
     assert start().run("clocked") == {"name": "clocked", "seconds": 42.0, "count": 7}
 
 
@@ -106,7 +106,7 @@ def test_an_action_may_give_its_own_time(start):
     ("action", "told"),
     [("fail", "about to fail.*the toy is broken"), ("sing", "no attribute 'sing'")],
 )
-def test_a_failing_action_is_told_with_the_end_of_the_output(start, action, told):
+def test_error_of_a_failing_action_has_the_end_of_its_output(start, action, told):
     contestant = start()
 
     with pytest.raises(ContestantError, match=f"toy ended in '{action}'") as error:
@@ -126,17 +126,17 @@ def test_a_failing_action_is_told_with_the_end_of_the_output(start, action, told
         ),
     ],
 )
-def test_a_child_that_cannot_start_is_told(start, text, told):
+def test_error_of_a_child_that_cannot_start_has_its_output(start, text, told):
     with pytest.raises(ContestantError, match=told):
         start(text)
 
 
-def test_an_interpreter_that_is_not_there_is_told(tmp_path, matrix):
+def test_a_missing_interpreter_raises_a_clear_error(tmp_path, matrix):
     with pytest.raises(ContestantError, match="cannot be started"):
         Contestant("toy", "toy.py", {"matrix": matrix}, tmp_path / "python")
 
 
-def test_rounds_are_interleaved_and_go_on_without_those_that_fail(start):
+def test_rounds_continue_without_contestants_that_fail(start):
     said = []
     contestants = start_all(
         [
@@ -160,7 +160,7 @@ def test_rounds_are_interleaved_and_go_on_without_those_that_fail(start):
     assert len(said) == 2
 
 
-def test_a_closed_child_is_gone(start):
+def test_close_ends_the_child_process(start):
     contestant = start()
 
     contestant.close()
@@ -169,7 +169,7 @@ def test_a_closed_child_is_gone(start):
 
 
 @pytest.mark.parametrize(("limit", "count"), [(None, 5), (2, 2), (9, 5)])
-def test_batches_are_counted_and_end_early(limit, count):
+def test_batches_are_counted_and_limited(limit, count):
     batches = Batches(limit)
     taken = []
 
@@ -181,7 +181,7 @@ def test_batches_are_counted_and_end_early(limit, count):
 
 
 @pytest.mark.parametrize(("limit", "seconds"), [(None, 15), (5, 5)])
-def test_what_comes_before_the_first_batch_counts_in_whole_epochs_only(
+def test_time_before_the_first_batch_counts_only_in_whole_epochs(
     monkeypatch, limit, seconds
 ):
     now = 0
@@ -205,7 +205,7 @@ def test_every_peer_has_a_worker_and_pinned_requirements(peer):
     assert any(line.startswith(f"{peer}==") for line in requirements)
 
 
-def test_an_environment_that_is_up_to_date_is_used_as_it_is(tmp_path):
+def test_an_environment_that_is_up_to_date_is_not_changed(tmp_path):
     (tmp_path / "implicit").mkdir()
     stamp = tmp_path / "implicit" / environments.INSTALLED
     stamp.write_text(environments.requirements("implicit").read_text())
@@ -217,7 +217,7 @@ def test_an_environment_that_is_up_to_date_is_used_as_it_is(tmp_path):
     assert list((tmp_path / "implicit").iterdir()) == [stamp]
 
 
-def test_what_pip_cannot_install_is_told(tmp_path, monkeypatch):
+def test_error_of_a_failed_installation_has_the_output_of_pip(tmp_path, monkeypatch):
     def create(environment, **options):
         python = environment / "bin" / "python"
         python.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Half-steps and objective against the normal equations, written densely in numpy."""
+"""Half-steps and objective, compared with dense normal equations in numpy."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from skvae._training import RowBatches
 
 @st.composite
 def problems(draw):
-    """A sparse problem with graded entries, empty rows, and maybe a prior mean."""
+    """A sparse problem with non-binary entries, empty rows, and maybe a prior mean."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_rows, n_columns = draw(st.integers(1, 12)), draw(st.integers(1, 40))
     X = rng.random((n_rows, n_columns)) < rng.random((n_rows, 1))
@@ -94,13 +94,13 @@ def test_half_step_solves_the_normal_equations(problem):
     )
     assert solution.dtype == torch.float32
     error = np.abs(solution.numpy() - expected).max() / scale
-    # What rounding the equations themselves to float32 may change.
+    # The error from rounding the equations themselves to float32.
     rounding = np.finfo(np.float32).eps * largest_condition(**problem)
     assert error <= 1e-4 + rounding
 
 
-def test_rows_longer_and_shorter_than_the_factors_are_wide():
-    """Both ways to solve a row, and rows past the size of a block of rows."""
+def test_rows_with_more_and_fewer_entries_than_components():
+    """Both methods to solve a row, and rows longer than a block."""
     rng = np.random.default_rng(0)
     lengths = np.r_[np.zeros(3, int), np.ones(50, int), 7, 8, 9, 30, 200, 500]
     X = np.zeros((len(lengths), 500))
@@ -118,7 +118,7 @@ def test_rows_longer_and_shorter_than_the_factors_are_wide():
     np.testing.assert_allclose(solution, normal_equations(**problem), rtol=1e-9)
 
 
-def test_one_half_step_serves_users_and_items_and_lowers_the_objective():
+def test_half_steps_for_users_and_for_items_lower_the_objective():
     rng = np.random.default_rng(0)
     X = sp.csr_array(sp.random(30, 50, 0.1, random_state=0))
     U, V, theta = (
@@ -161,7 +161,7 @@ def test_objective_without_prior_is_that_of_plain_factorization():
 
 
 @pytest.mark.parametrize("block_size", [1, 12, 50])
-def test_the_size_of_blocks_changes_nothing(monkeypatch, block_size):
+def test_result_does_not_depend_on_the_block_size(monkeypatch, block_size):
     rng = np.random.default_rng(5)
     X = sp.csr_array(sp.random(20, 15, 0.4, random_state=0))
     U, V = (torch.from_numpy(rng.normal(size=(n, 3))) for n in (20, 15))
@@ -176,7 +176,7 @@ def test_the_size_of_blocks_changes_nothing(monkeypatch, block_size):
     torch.testing.assert_close(again, solution)
 
 
-def test_shrinkage_is_what_a_row_without_entries_gets():
+def test_shrinkage_gives_the_factors_of_rows_without_entries():
     rng = np.random.default_rng(2)
     factors, prior = (torch.from_numpy(rng.normal(size=(n, 4))) for n in (20, 3))
     M = shrinkage(factors, b=0.3, regularization=2.0)
@@ -203,7 +203,7 @@ def half_step_problem():
 
 
 def assert_equal_but_for_rounding(found, expected, rounding):
-    """Rows agree as far as the condition of their equations lets float32 tell."""
+    """Rows agree within the rounding error that the condition of a row allows."""
     error = torch.linalg.norm(found - expected, dim=1)
     assert (error <= rounding * torch.linalg.norm(expected, dim=1)).all()
 
@@ -218,8 +218,8 @@ def test_the_order_of_rows_changes_a_solution_by_rounding_at_most(half_step_prob
     assert_equal_but_for_rounding(again, expected, rounding)
 
 
-def test_the_order_of_rows_is_no_matter_where_a_library_rounds_by_alignment():
-    """Stacks are ordered by content, so that each row has the same neighbours."""
+def test_stacks_do_not_depend_on_the_order_of_rows():
+    """A library may round by alignment, so each row needs the same neighbours."""
     rng = np.random.default_rng(3)
     X = sp.csr_array(rng.random((64, 80)) < 0.1)
     order = rng.permutation(64)
@@ -232,7 +232,7 @@ def test_the_order_of_rows_is_no_matter_where_a_library_rounds_by_alignment():
 
 
 @pytest.mark.parametrize("n_floats", [1, 3, 4, 7, 15])
-def test_factors_at_odd_places_in_memory_change_a_solution_by_rounding_at_most(
+def test_unaligned_factors_change_a_solution_by_rounding_at_most(
     half_step_problem, n_floats
 ):
     X, factors, arguments, rounding = half_step_problem
@@ -244,14 +244,14 @@ def test_factors_at_odd_places_in_memory_change_a_solution_by_rounding_at_most(
     assert_equal_but_for_rounding(found, expected, rounding)
 
 
-def test_a_singular_system_is_named():
+def test_a_singular_system_raises_a_clear_error():
     X = sp.csr_array(np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"singular with b=1\.0 and lambda=0\.0"):
         half_step(sparse_rows(X), torch.ones(3, 2), a=1.0, b=1.0, regularization=0.0)
 
 
-def test_confidences_far_apart_are_solved_in_double():
-    """In float32 alone, 1e9 beside 1 leaves nothing of the smaller one."""
+def test_rows_with_very_different_confidences_are_solved_in_double():
+    """In float32, adding 1 to 1e9 would lose the smaller number."""
     rng = np.random.default_rng(4)
     X = (rng.random((6, 30)) < 0.3) * 1.0
     X[:, :3] *= 1e9
@@ -268,7 +268,7 @@ def test_confidences_far_apart_are_solved_in_double():
     np.testing.assert_allclose(solution, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_that_hardly_anything_regularizes_are_solved_in_double():
+def test_rows_with_very_weak_regularization_are_solved_in_double():
     rng = np.random.default_rng(6)
     X = (rng.random((5, 40)) < 0.5) * 1.0
     alike = rng.normal(size=4) + 1e-3 * rng.normal(size=(40, 4))
@@ -287,7 +287,7 @@ def test_rows_that_hardly_anything_regularizes_are_solved_in_double():
     assert (error <= _als.MAX_LOSS_OF_PRECISION * lengths).all()
 
 
-def test_confidences_too_far_apart_are_named():
+def test_too_high_confidences_raise_a_clear_error():
     X = sp.csr_array(np.full((2, 3), 1e38))
     with pytest.raises(ValueError, match="scale X"):
         half_step(

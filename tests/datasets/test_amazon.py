@@ -30,7 +30,7 @@ def write_reviews(data_home, reviews=REVIEWS, products=PRODUCTS, category="Baby"
     return folder
 
 
-def test_reviews_and_titles_are_read_in_their_own_formats(tmp_path):
+def test_reviews_and_titles_are_read_from_their_different_formats(tmp_path):
     write_reviews(tmp_path)
     reviews = fetch_amazon_reviews(
         "Baby",
@@ -47,7 +47,7 @@ def test_reviews_and_titles_are_read_in_their_own_formats(tmp_path):
     assert reviews.DESCR.startswith("Amazon reviews, Baby\n")
 
 
-def test_titles_are_left_out_unless_asked_for(tmp_path):
+def test_titles_are_loaded_only_on_request(tmp_path):
     folder = write_reviews(tmp_path)
     (folder / "meta_Baby.json.gz").unlink()
     reviews = fetch_amazon_reviews(
@@ -58,7 +58,7 @@ def test_titles_are_left_out_unless_asked_for(tmp_path):
     assert reviews.n_below_min_rating == 2
 
 
-def test_products_nobody_reviewed_are_not_parsed(tmp_path):
+def test_products_without_reviews_are_not_parsed(tmp_path):
     folder = write_reviews(tmp_path)
     text = "{'asin': 'B9', 'title': broken\n" + "".join(f"{p!r}\n" for p in PRODUCTS)
     (folder / "meta_Baby.json.gz").write_bytes(gzip.compress(text.encode()))
@@ -86,7 +86,7 @@ def test_literals_of_the_titles_are_not_executed(tmp_path):
         "U2",
     ],
 )
-def test_line_that_is_no_review_is_named(tmp_path, bad):
+def test_error_names_the_line_that_is_not_a_review(tmp_path, bad):
     folder = write_reviews(tmp_path)
     text = "".join(json.dumps(line) + "\n" for line in [REVIEWS[0], bad])
     (folder / "reviews_Baby_5.json.gz").write_bytes(gzip.compress(text.encode()))
@@ -95,20 +95,22 @@ def test_line_that_is_no_review_is_named(tmp_path, bad):
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"<html>"])
-def test_damaged_file_is_named(tmp_path, damage):
+def test_error_names_the_damaged_file(tmp_path, damage):
     path = write_reviews(tmp_path) / "reviews_Baby_5.json.gz"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"reviews_Baby_5.*no complete gzip.*delete"):
+    with pytest.raises(
+        ValueError, match=r"reviews_Baby_5.*not a complete gzip.*delete"
+    ):
         fetch_amazon_reviews("Baby", data_home=tmp_path)
 
 
-def test_missing_file_is_an_oserror_without_download(tmp_path):
+def test_missing_file_raises_oserror_if_download_is_disabled(tmp_path):
     with pytest.raises(OSError, match=r"reviews_Movies_and_TV_5\.json\.gz does not ex"):
         fetch_amazon_reviews(data_home=tmp_path, download_if_missing=False)
 
 
 @pytest.mark.parametrize("titles", [True, False])
-def test_only_the_files_needed_are_downloaded(tmp_path, monkeypatch, titles):
+def test_only_the_required_files_are_downloaded(tmp_path, monkeypatch, titles):
     requests = []
 
     def fetch_file(url, folder, local_filename, sha256):
@@ -124,6 +126,6 @@ def test_only_the_files_needed_are_downloaded(tmp_path, monkeypatch, titles):
     assert requests == expected[: 1 + titles]
 
 
-def test_unknown_category_lists_the_known():
+def test_error_for_an_unknown_category_lists_the_known_ones():
     with pytest.raises(ValueError, match="'category' parameter.*'Books'"):
         fetch_amazon_reviews("Films")

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine, and what each leaves in the folder."""
+"""Downloads from a local server, and the files that each of them leaves."""
 
 import hashlib
 import threading
@@ -17,7 +17,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves CONTENT, whole or as the path says, and counts the requests."""
+    """Serves CONTENT, whole or damaged as `answers` says, and records the requests."""
 
     protocol_version = "HTTP/1.1"
 
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server whose next answers a test may choose; no second passes in retries."""
+    """A server whose next answers a test can choose. Retries do not wait."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr("sklearn.datasets._base.time.sleep", lambda seconds: None)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -74,7 +74,7 @@ def files(tmp_path):
 
 
 @pytest.mark.parametrize("sha256", [SHA256, None])
-def test_a_good_download_is_kept_and_not_asked_for_again(server, tmp_path, sha256):
+def test_a_good_download_is_kept_and_not_repeated(server, tmp_path, sha256):
     for _ in range(2):
         path = download(server, tmp_path, sha256)
         assert path == tmp_path / "folder" / "data.zip"
@@ -95,7 +95,7 @@ def test_a_good_download_is_kept_and_not_asked_for_again(server, tmp_path, sha25
     ],
 )
 @pytest.mark.filterwarnings("ignore:Retry downloading:UserWarning")
-def test_a_bad_download_leaves_nothing_and_may_be_tried_again(
+def test_a_bad_download_leaves_no_file_and_can_be_repeated(
     server, tmp_path, answers, sha256, message
 ):
     server.answers[:] = answers
@@ -107,7 +107,7 @@ def test_a_bad_download_leaves_nothing_and_may_be_tried_again(
     assert download(server, tmp_path, sha256).read_bytes() == CONTENT
 
 
-def test_a_dropped_connection_is_tried_again(server, tmp_path):
+def test_a_download_is_retried_after_a_dropped_connection(server, tmp_path):
     server.answers[:] = ["cut", "cut", "whole"]
     with pytest.warns(UserWarning, match="Retry downloading"):
         path = download(server, tmp_path)
@@ -115,7 +115,7 @@ def test_a_dropped_connection_is_tried_again(server, tmp_path):
     assert len(server.paths) == 3
 
 
-def test_a_server_that_is_not_there_is_named(tmp_path, monkeypatch):
+def test_error_names_the_address_of_an_unreachable_server(tmp_path, monkeypatch):
     def urlretrieve(url, path):
         raise urllib.error.URLError("connection refused")
 
@@ -129,10 +129,10 @@ def test_a_server_that_is_not_there_is_named(tmp_path, monkeypatch):
     assert files(tmp_path) == []
 
 
-def test_nothing_is_left_when_a_download_is_interrupted(tmp_path, monkeypatch):
+def test_an_interrupted_download_leaves_no_file(tmp_path, monkeypatch):
     def urlretrieve(url, path):
         path.write_bytes(CONTENT[:1000])
-        # Elsewhere the file has no name of its own until it is whole.
+        # The file does not have its final name until it is complete.
         assert files(tmp_path) == [path]
         assert path.name != "data.zip"
         raise KeyboardInterrupt
@@ -149,7 +149,7 @@ def test_nothing_is_left_when_a_download_is_interrupted(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("version", sorted(movielens._SHA256))
-def test_movielens_of_another_content_is_refused(
+def test_movielens_with_a_wrong_checksum_is_refused(
     server, tmp_path, monkeypatch, version
 ):
     monkeypatch.setattr(movielens, "_URL", server.url + "ml-{}.zip")
@@ -159,15 +159,15 @@ def test_movielens_of_another_content_is_refused(
     assert files(tmp_path) == []
 
 
-def test_citeulike_t_of_another_content_is_refused(server, tmp_path, monkeypatch):
+def test_citeulike_t_with_a_wrong_checksum_is_refused(server, tmp_path, monkeypatch):
     monkeypatch.setattr(citeulike, "_URL", server.url + "{}/")
     with pytest.raises(OSError, match=r"SHA256 checksum of users\.dat"):
         fetch_citeulike("t", data_home=tmp_path)
     assert files(tmp_path) == []
 
 
-def test_data_sets_without_a_checksum_are_those_that_the_docs_name():
-    """All others are refused, as above, where their content is not the published."""
+def test_only_the_documented_data_sets_have_no_checksum():
+    """All others are refused, as above, if their content is not the published one."""
     without = set(movielens._FORMATS) - set(movielens._SHA256)
     assert without == {"latest-small"}
     assert {version for version, _ in citeulike._SHA256} == {"t"}

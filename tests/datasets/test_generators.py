@@ -20,7 +20,7 @@ def held_out_recall(scores, seen, held_out, k=20):
     return (hits[users] / np.minimum(k, n_held_out[users])).mean()
 
 
-def test_structure_can_be_learnt_and_truth_is_best():
+def test_preferences_can_be_learned_and_true_preferences_rank_best():
     data = make_interactions(random_state=0)
     taken = data.matrix.toarray() > 0
     held_out = taken & (np.random.default_rng(0).random(taken.shape) < 0.2)
@@ -61,7 +61,7 @@ def test_matrix_is_canonical_and_factors_are_distributions():
     assert (preferences > 0).all()
 
 
-def test_same_seed_gives_the_same_bits_and_leaves_the_global_state_alone():
+def test_same_seed_gives_equal_data_and_global_random_state_is_unchanged():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first, second = (make_interactions(random_state=3) for _ in range(2))
     other = make_interactions(random_state=4)
@@ -70,7 +70,7 @@ def test_same_seed_gives_the_same_bits_and_leaves_the_global_state_alone():
     assert first.matrix.nnz != other.matrix.nnz
 
 
-def test_number_of_items_follows_its_mean_and_tail():
+def test_number_of_items_has_the_requested_mean_and_a_long_tail():
     data = make_interactions(
         20_000, 1000, n_interactions_per_user=12, activity_sigma=0.8, random_state=0
     )
@@ -121,7 +121,7 @@ def plackett_luce(probabilities, k):
 def test_sets_of_items_have_the_probabilities_of_plackett_luce(
     k, n_rounds, monkeypatch
 ):
-    # 0 rounds: all by Gumbel noise; 1: both ways; 4: most by repeated draws
+    # 0 rounds: only Gumbel noise; 1: both methods; 4: mostly repeated draws
     monkeypatch.setattr(_generators, "_N_ROUNDS", n_rounds)
     user_factors = np.array([[0.7, 0.3]])
     item_factors = np.array([[0.6, 0.05], [0.3, 0.15], [0.08, 0.3], [0.02, 0.5]])
@@ -150,7 +150,7 @@ def test_chunks_are_joined_in_order(monkeypatch):
     preferences = data.user_factors @ data.item_factors.T
     chosen = np.where(taken, preferences, 0).sum() / 200
     shuffled = np.where(taken, np.roll(preferences, 1, axis=0), 0).sum() / 200
-    assert chosen > 1.5 * shuffled  # users kept their own preferences
+    assert chosen > 1.5 * shuffled  # each user has the right preferences
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,12 @@ def test_chunks_are_joined_in_order(monkeypatch):
         ({"random_state": "one"}, "'random_state' parameter"),
     ],
 )
-def test_impossible_request_is_refused(options, match):
+def test_invalid_parameters_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
         make_interactions(**options)
 
 
-def test_every_user_wants_half_of_a_small_catalogue():
+def test_users_can_have_half_of_a_small_catalogue():
     data = make_interactions(
         50, 10, n_interactions_per_user=5, activity_sigma=0, random_state=0
     )
@@ -177,7 +177,7 @@ def test_every_user_wants_half_of_a_small_catalogue():
 
 @pytest.mark.parametrize("random_state", [None, 0])
 @pytest.mark.parametrize(("n_users", "n_items"), [(50, 50), (5, 40), (41, 7), (4, 6)])
-def test_held_out_item_is_the_only_one_that_like_minded_users_took(
+def test_held_out_item_is_the_only_new_item_of_similar_users(
     n_users, n_items, random_state
 ):
     X, held_out = make_checkerboard(n_users, n_items, random_state=random_state)
@@ -185,7 +185,7 @@ def test_held_out_item_is_the_only_one_that_like_minded_users_took(
     assert X.dtype == np.float32
     assert X.shape == (n_users, n_items)
     assert held_out.shape == (n_users,)
-    # the simplest recommender: items by how often they go with those of the user
+    # the simplest recommender: rank items by how often they occur with the user's items
     scores = np.where(dense > 0, -np.inf, dense @ (dense.T @ dense))
     assert_array_equal(scores.argmax(axis=1), held_out)
     assert (np.sort(scores, axis=1)[:, -2] <= 0).all()
@@ -196,7 +196,7 @@ def test_square_board_holds_out_its_diagonal():
     assert_array_equal(held_out, np.arange(20))
 
 
-def test_seed_shuffles_who_lacks_what():
+def test_seed_shuffles_the_held_out_items_among_users():
     boards = [make_checkerboard(random_state=seed)[1] for seed in (0, 0, 1)]
     assert_array_equal(boards[0], boards[1])
     assert (boards[0] != boards[2]).any()
@@ -206,6 +206,6 @@ def test_seed_shuffles_who_lacks_what():
 @pytest.mark.parametrize(
     "name", ["popularity_exponent", "activity_sigma"], ids=lambda name: name
 )
-def test_spreads_past_floating_point_are_refused(name):
+def test_spreads_that_would_overflow_are_refused(name):
     with pytest.raises(ValueError, match=name):
         make_interactions(10, 8, n_interactions_per_user=2, **{name: 1e300})

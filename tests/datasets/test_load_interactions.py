@@ -12,12 +12,12 @@ COLUMNS = {"user": "u", "item": "i", "rating": "r", "timestamp": "t"}
 
 
 def table(rows):
-    """A dict of columns from (user, item, rating, timestamp) rows."""
+    """Turn (user, item, rating, timestamp) rows into a dict of columns."""
     return dict(zip("uirt", map(list, zip(*rows, strict=True)), strict=True))
 
 
 def reference(rows, values, min_rating):
-    """(user, item) -> (value, timestamp), by a plain loop."""
+    """Map (user, item) to (value, timestamp), with a plain loop."""
     merged = {}
     for user, item, rating, time in sorted(rows, key=lambda row: row[3]):
         if min_rating is not None and rating < min_rating:
@@ -37,7 +37,7 @@ def as_dict(dataset):
 
 
 def assert_canonical(matrix):
-    """Judge by the arrays: the flags of scipy may be stale."""
+    """Check the arrays themselves, because scipy's flags may be stale."""
     assert matrix.format == "csr"
     assert matrix.dtype == np.float32
     assert matrix.indices.dtype == matrix.indptr.dtype == np.int32
@@ -59,7 +59,7 @@ ROWS = st.lists(
 @pytest.mark.parametrize("min_rating", [None, 3])
 @settings(max_examples=60, deadline=None)
 @given(rows=ROWS)
-def test_duplicates_merge_like_a_plain_loop(values, min_rating, rows):
+def test_duplicates_are_merged_as_by_a_plain_loop(values, min_rating, rows):
     expected = reference(rows, values, min_rating)
     if not expected:
         with pytest.raises(ValueError, match="No interactions are left"):
@@ -78,11 +78,11 @@ def test_duplicates_merge_like_a_plain_loop(values, min_rating, rows):
 
 @settings(max_examples=60, deadline=None)
 @given(rows=ROWS, min_user_items=st.integers(1, 4), min_item_users=st.integers(1, 4))
-def test_minimum_counts_hold_for_the_largest_possible_part(
+def test_minimum_counts_keep_the_largest_possible_set_of_pairs(
     rows, min_user_items, min_item_users
 ):
     pairs = {(user, item) for user, item, _, _ in rows}
-    while True:  # drop one offender after the other
+    while True:  # drop one pair at a time
         users, items = [user for user, _ in pairs], [item for _, item in pairs]
         few = [p for p in pairs if users.count(p[0]) < min_user_items]
         few += [p for p in pairs if items.count(p[1]) < min_item_users]
@@ -100,7 +100,7 @@ def test_minimum_counts_hold_for_the_largest_possible_part(
     assert dataset.n_filtered == n_distinct - len(pairs)
 
 
-def test_last_row_wins_without_timestamps_and_on_equal_ones():
+def test_last_row_counts_if_timestamps_are_missing_or_equal():
     rows = [(1, 1, 5, 7), (1, 1, 2, 7), (1, 1, 3, 7), (1, 1, 4, 6)]
     no_time = {role: name for role, name in COLUMNS.items() if role != "timestamp"}
     dataset = load_interactions(table(rows), **COLUMNS, values="rating")
@@ -118,7 +118,7 @@ def test_count_without_ratings_counts_interactions():
     assert_array_equal(dataset.matrix.toarray(), [[10, 5]])
 
 
-def test_timestamps_share_the_structure_of_the_matrix_but_not_its_memory():
+def test_timestamps_have_the_structure_of_the_matrix_but_separate_memory():
     rows = [(1, 2, 5, 0), (1, 1, 5, 2**60 + 1), (2, 2, 5, 3)]
     dataset = load_interactions(table(rows), **COLUMNS)
     times = dataset.timestamps
@@ -132,7 +132,7 @@ def test_timestamps_share_the_structure_of_the_matrix_but_not_its_memory():
 
 @pytest.mark.parametrize("unit", ["s", "ms", "ns"])
 @pytest.mark.parametrize("tz", [None, "Asia/Tokyo"])
-def test_datetimes_become_seconds_and_order_by_their_fractions(unit, tz):
+def test_datetimes_are_stored_in_seconds_but_sorted_with_fractions(unit, tz):
     when = pd.DatetimeIndex(["2020-01-01 00:00:01", "2020-01-01 00:00:00"])
     if unit != "s":  # the first row is later, by less than a second
         when = pd.DatetimeIndex(["2020-01-01 00:00:00.9", "2020-01-01 00:00:00.1"])
@@ -154,14 +154,14 @@ def test_datetimes_become_seconds_and_order_by_their_fractions(unit, tz):
         pd.Series([str(2**60 + 1), str(2**60)], index=["x", "y"]),
     ],
 )
-def test_large_timestamps_stay_exact(times):
+def test_large_timestamps_are_stored_exactly(times):
     source = {"u": [1, 1], "i": [1, 1], "r": [4, 2], "t": times}
     dataset = load_interactions(source, **COLUMNS, values="rating")
     assert dataset.matrix.toarray() == [[4]]
     assert dataset.timestamps.data.tolist() == [2**60 + 1]
 
 
-def test_fractions_of_numeric_timestamps_are_cut_after_ordering():
+def test_numeric_timestamps_are_rounded_down_after_sorting():
     rows = [(1, 1, 4, 1.9), (1, 1, 2, 1.1), (1, 2, 3, -0.5)]
     dataset = load_interactions(table(rows), **COLUMNS, values="rating")
     assert_array_equal(dataset.matrix.toarray(), [[4, 3]])
@@ -188,7 +188,7 @@ def test_ids_are_sorted_and_keep_their_kind(users, kind):
     assert_array_equal(dataset.matrix.toarray(), [[1, 0], [1, 1]])
 
 
-def test_item_ids_fix_the_columns_and_keep_every_user():
+def test_item_ids_set_the_columns_and_all_users_are_kept():
     rows = [
         ("eva", "tea", 5, 0),
         ("eva", "bread", 5, 0),
@@ -219,7 +219,7 @@ def test_min_user_items_drops_users_without_enough_known_items():
     assert_array_equal(dataset.matrix.toarray(), [[1, 0, 1]])
 
 
-def test_item_ids_of_the_same_data_change_nothing():
+def test_item_ids_of_the_same_data_give_the_same_matrix():
     rng = np.random.default_rng(0)
     rows = rng.integers(1, 30, size=(300, 4)).tolist()
     dataset = load_interactions(table(rows), **COLUMNS, values="count")
@@ -238,7 +238,7 @@ def test_source_is_not_modified():
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, dict])
-def test_frames_and_mappings_give_the_same(make):
+def test_frames_and_mappings_give_the_same_data(make):
     rows = [("b", 3, 5.0, 3), ("a", 1, 4.5, 2), ("b", 1, 1.0, 9)]
     dataset = load_interactions(make(table(rows)), **COLUMNS, values="rating")
     assert as_dict(dataset) == reference(rows, "rating", None)
@@ -278,23 +278,23 @@ GOOD = [(1, 1, 5, 0), (2, 2, 4, 1), (3, 1, 3, 2)]
         ({"r": [5, np.inf, 3]}, {}, "rating of row 1 is inf"),
         ({"r": [5, 1e300, 3]}, {}, "rating of row 1 is 1e.300 .*must be finite"),
         ({"r": [-1, 4, 3]}, {}, "rating of row 0 is -1.0 .*must be positive"),
-        ({"r": [5, 4, 0]}, {}, r"rating of row 2 is 0.0 \(1 such.*min_rating"),
+        ({"r": [5, 4, 0]}, {}, r"rating of row 2 is 0.0 \(1 such row.*min_rating"),
         ({"r": [5, 1e-60, 3]}, {}, "rating of row 1 is 1e-60 .*must be positive"),
         ({"t": [1, np.nan, 2]}, {}, "1 of 3 timestamps are missing.*row 1"),
         ({"t": ["7", "monday", "8"]}, {}, "timestamp of row 1 is 'monday'; timestam"),
         ({"t": [1, np.inf, 2]}, {}, "timestamps must be finite"),
         ({"t": [1, 2**63, 2]}, {}, "timestamps must be finite"),
-        (dict.fromkeys("uirt", ()), {}, "holds no rows"),
+        (dict.fromkeys("uirt", ()), {}, "has no rows"),
     ],
 )
 @pytest.mark.parametrize("values", ["rating", "count"])
-def test_error_names_what_is_wrong(change, options, match, values):
+def test_invalid_input_is_refused_with_a_clear_error(change, options, match, values):
     source = table(GOOD) | change
     with pytest.raises(ValueError, match=match):
         load_interactions(source, **(COLUMNS | {"values": values} | options))
 
 
-def test_ratings_which_are_not_used_are_not_judged():
+def test_unused_ratings_are_not_validated():
     source = table(GOOD) | {"r": [0, -1, np.nan]}
     assert load_interactions(source, **COLUMNS).matrix.nnz == 3
     source = table(GOOD) | {"r": [0, -1, 2]}
@@ -332,7 +332,7 @@ def test_complex_numbers_are_refused(role):
         )
 
 
-def test_ratings_that_add_up_past_float32_are_refused():
+def test_ratings_whose_sum_exceeds_float32_are_refused():
     table = {"user": [1, 1], "item": [1, 1], "rating": [3e38, 3e38]}
     with pytest.raises(ValueError, match=r"add up to 6e\+38"):
         load_interactions(
@@ -340,8 +340,8 @@ def test_ratings_that_add_up_past_float32_are_refused():
         )
 
 
-def test_truths_are_times_in_their_order():
-    """False before True: the later rating of a pair stays."""
+def test_boolean_timestamps_are_sorted_false_before_true():
+    """The rating with the later timestamp, True, is kept."""
     rows = {"u": [1, 1], "i": [2, 2], "r": [5.0, 3.0], "t": [True, False]}
     dataset = load_interactions(rows, **COLUMNS, values="rating")
     assert dataset.matrix.toarray().tolist() == [[5.0]]

@@ -30,7 +30,7 @@ VERSIONS = {
 
 
 def write_archive(data_home, version):
-    """Write a tiny archive in the format of the version."""
+    """Write a small archive in the format of the version."""
     if version == "100k":
         encoding, names = "latin-1", ("u.data", "u.item")
         ratings = "".join("\t".join(map(str, row)) + "\n" for row in RATINGS)
@@ -64,7 +64,7 @@ def write_archive(data_home, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_version_is_read_in_its_own_format(tmp_path, version):
+def test_every_version_is_read_from_its_own_format(tmp_path, version):
     write_archive(tmp_path, version)
     movies = fetch_movielens(
         version, data_home=tmp_path, download_if_missing=False, values="rating"
@@ -81,7 +81,7 @@ def test_every_version_is_read_in_its_own_format(tmp_path, version):
     assert "research" in movies.DESCR
 
 
-def test_filters_keep_titles_aligned(tmp_path):
+def test_titles_match_the_columns_after_filtering(tmp_path):
     write_archive(tmp_path, "1m")
     movies = fetch_movielens(
         "1m",
@@ -95,17 +95,17 @@ def test_filters_keep_titles_aligned(tmp_path):
     assert movies.n_below_min_rating == 1
 
 
-def test_file_at_hand_needs_no_network(tmp_path, monkeypatch):
-    write_archive(tmp_path, "20m")  # its checksum is not that of the real one
+def test_existing_file_needs_no_network(tmp_path, monkeypatch):
+    write_archive(tmp_path, "20m")  # its checksum is not that of the real archive
 
     def fetch_file(*args, **kwargs):
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
     assert fetch_movielens("20m", data_home=str(tmp_path)).matrix.nnz == 5
 
 
-def test_missing_file_is_an_oserror_without_download(tmp_path):
+def test_missing_file_raises_oserror_if_download_is_disabled(tmp_path):
     with pytest.raises(OSError, match=r"ml-1m\.zip does not exist and download_if_mis"):
         fetch_movielens("1m", data_home=tmp_path, download_if_missing=False)
 
@@ -130,7 +130,7 @@ def test_missing_file_is_downloaded_once(tmp_path, monkeypatch, version):
     assert sha256 is None or len(bytes.fromhex(sha256)) == 32
 
 
-def test_failed_download_names_url_and_place(tmp_path, monkeypatch):
+def test_error_of_a_failed_download_names_the_path(tmp_path, monkeypatch):
     def fetch_file(*args, **kwargs):
         raise OSError("no route to host")
 
@@ -139,13 +139,13 @@ def test_failed_download_names_url_and_place(tmp_path, monkeypatch):
         fetch_movielens("1m", data_home=tmp_path)
 
 
-def test_garbled_archive_is_named(tmp_path):
+def test_error_names_the_damaged_archive(tmp_path):
     path = write_archive(tmp_path, "1m")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"ml-1m\.zip could not be read"):
         fetch_movielens("1m", data_home=tmp_path, download_if_missing=False)
 
 
-def test_unknown_version_lists_the_known():
+def test_error_for_an_unknown_version_lists_the_known_ones():
     with pytest.raises(ValueError, match="'version' parameter.*'latest-small'"):
         fetch_movielens("5m")

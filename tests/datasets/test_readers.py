@@ -35,7 +35,7 @@ def frame():
 
 
 def write(frame, path, kind):
-    """Write the table as the given kind of file; return what reads it back."""
+    """Write the table as a file of this kind; return its path and reading options."""
     csv = frame.to_csv(index=False).encode()
     path = path / f"ratings.{kind}"
     if kind == "csv":
@@ -62,7 +62,9 @@ def write(frame, path, kind):
     "kind", ["csv", "csv.gz", "csv.bz2", "csv.xz", "tsv", "headerless", "zip"]
 )
 @pytest.mark.parametrize("as_str", [True, False])
-def test_every_kind_of_file_gives_what_the_frame_gives(tmp_path, frame, kind, as_str):
+def test_every_kind_of_file_gives_the_same_data_as_the_frame(
+    tmp_path, frame, kind, as_str
+):
     expected = load_interactions(frame, **NAMES, values="rating")
     path, options = write(frame, tmp_path, kind)
     path = str(path) if as_str else path
@@ -79,8 +81,8 @@ def test_every_kind_of_file_gives_what_the_frame_gives(tmp_path, frame, kind, as
         lambda frame: {name: frame[name].tolist() for name in frame},
     ],
 )
-def test_every_kind_of_table_gives_what_the_frame_gives(frame, convert):
-    if convert is pl.from_pandas:  # without pyarrow, which from_pandas would ask for
+def test_every_kind_of_table_gives_the_same_data_as_the_frame(frame, convert):
+    if convert is pl.from_pandas:  # avoid pyarrow, which from_pandas requires
         convert = lambda frame: pl.DataFrame(frame.to_dict("list"))  # noqa: E731
     expected = load_interactions(frame, **NAMES, values="rating")
     assert_same(load_interactions(convert(frame), **NAMES, values="rating"), expected)
@@ -100,14 +102,14 @@ def assert_same(dataset, expected):
         assert dataset[name].dtype == expected[name].dtype
 
 
-def test_chunks_of_a_file_make_no_difference(tmp_path, frame, monkeypatch):
+def test_reading_a_file_in_chunks_gives_the_same_data(tmp_path, frame, monkeypatch):
     expected = load_interactions(frame, **NAMES, values="rating")
     path, options = write(frame, tmp_path, "zip")
     monkeypatch.setattr(_readers, "CHUNK_ROWS", 7)
     assert_same(load_interactions(path, **options, values="rating"), expected)
 
 
-def test_ids_are_text_in_all_chunks_when_they_are_in_one(tmp_path, monkeypatch):
+def test_ids_are_text_in_all_chunks_if_they_are_text_in_one(tmp_path, monkeypatch):
     path = tmp_path / "ratings.csv"
     path.write_text("u,i\n1,007\n2,008\n3,A1\n4,007\n")
     monkeypatch.setattr(_readers, "CHUNK_ROWS", 2)
@@ -116,7 +118,7 @@ def test_ids_are_text_in_all_chunks_when_they_are_in_one(tmp_path, monkeypatch):
     assert dataset.user_ids.tolist() == [1, 2, 3, 4]
 
 
-def test_items_are_read_as_text_where_item_ids_are(tmp_path):
+def test_items_are_read_as_text_if_item_ids_are_text(tmp_path):
     path = tmp_path / "new.csv"
     path.write_text("u,i\n1,007\n2,8\n")
     dataset = load_interactions(path, user="u", item="i", item_ids=["A1", "007"])
@@ -142,14 +144,16 @@ def test_member_of_an_archive_is_chosen_by_name_or_path(tmp_path, member, n_user
 @pytest.mark.parametrize(
     ("files", "member", "match"),
     [
-        (["a.csv", "b.csv"], None, r"no single CSV file.*\['a.csv', 'b.csv'\].*member"),
-        (["x/ratings.csv", "y/ratings.csv"], None, "no single CSV file"),
-        (["x/a.csv", "y/a.csv"], "a.csv", "no single 'a.csv'"),
-        (["a.csv"], "b.csv", "no single 'b.csv'"),
-        ([], None, "no single CSV file"),
+        (["a.csv", "b.csv"], None, r"one CSV file; .*\['a.csv', 'b.csv'\].*member"),
+        (["x/ratings.csv", "y/ratings.csv"], None, "exactly one CSV file"),
+        (["x/a.csv", "y/a.csv"], "a.csv", "not contain exactly one 'a.csv'"),
+        (["a.csv"], "b.csv", "not contain exactly one 'b.csv'"),
+        ([], None, "not contain exactly one CSV file"),
     ],
 )
-def test_archive_without_the_one_file_names_its_files(tmp_path, files, member, match):
+def test_error_lists_the_files_if_an_archive_has_not_exactly_one(
+    tmp_path, files, member, match
+):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name in files:
@@ -162,7 +166,7 @@ def test_archive_without_the_one_file_names_its_files(tmp_path, files, member, m
     ("name", "content", "options", "match"),
     [
         ("a.csv", b"", {}, "could not be read as a table"),
-        ("a.csv", b"u,i\n", {}, "holds no rows"),
+        ("a.csv", b"u,i\n", {}, "has no rows"),
         ("a.csv", b"u;i\n1;1\n", {}, "Only one column.*sep=','.*'u;i'.*sep=';'"),
         ("a.csv", b"1\t1\n", {"user": 0, "item": 1}, "Only one column.*1.t1"),
         (
@@ -186,7 +190,9 @@ def test_archive_without_the_one_file_names_its_files(tmp_path, files, member, m
         ("a.zip", b"u,i\n1,1\n", {}, "could not be read.*compressed"),
     ],
 )
-def test_unreadable_file_says_why(tmp_path, name, content, options, match):
+def test_error_explains_why_a_file_cannot_be_read(
+    tmp_path, name, content, options, match
+):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ValueError, match=match):
@@ -194,7 +200,7 @@ def test_unreadable_file_says_why(tmp_path, name, content, options, match):
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "."])
-def test_missing_file_is_named(tmp_path, name):
+def test_path_without_a_file_is_refused(tmp_path, name):
     with pytest.raises(FileNotFoundError, match="is not a file; pass the path"):
         load_interactions(tmp_path / name, user="u", item="i")
 
@@ -212,7 +218,7 @@ def test_import_does_not_need_pandas(monkeypatch):
 
 
 @pytest.mark.parametrize("sep", ["\n", "\r", "é"])
-def test_separators_that_separate_nothing_are_refused(tmp_path, sep):
+def test_line_breaks_and_non_ascii_separators_are_refused(tmp_path, sep):
     path = tmp_path / "table.csv"
     path.write_text("user,item\n1,2\n")
     with pytest.raises(ValueError, match="sep=.* cannot separate"):
@@ -220,7 +226,7 @@ def test_separators_that_separate_nothing_are_refused(tmp_path, sep):
 
 
 @pytest.mark.parametrize("name", ["table.csv.bz2", "table.tar"])
-def test_damaged_archives_are_named(tmp_path, name):
+def test_damaged_archives_are_refused(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"BZh91AY&SY" + bytes(100))
     with pytest.raises(ValueError, match="could not be read as a table"):
@@ -228,21 +234,21 @@ def test_damaged_archives_are_named(tmp_path, name):
 
 
 @pytest.mark.parametrize("table", [dict, pd.DataFrame, pl.DataFrame])
-def test_ids_past_64_bits_are_refused(table):
+def test_ids_that_exceed_64_bits_are_refused(table):
     try:
         frame = table({"who": [2**70, 2**70 + 1], "what": [1, 1]})
     except OverflowError:
-        pytest.skip("this version of the table holds no such numbers")
+        pytest.skip("this kind of table cannot hold such numbers")
     with pytest.raises(ValueError, match="ids of user are integers"):
         load_interactions(frame, user="who", item="what")
 
 
-def test_what_the_system_says_of_a_file_is_passed_on(tmp_path, monkeypatch):
+def test_errors_of_the_operating_system_are_passed_on(tmp_path, monkeypatch):
     def denied(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     path = tmp_path / "ratings.zip"
     path.write_bytes(b"")
-    monkeypatch.setattr("skvae.datasets._readers.zipfile.ZipFile", denied)
+    monkeypatch.setattr(_readers.zipfile, "ZipFile", denied)
     with pytest.raises(PermissionError, match="Permission denied"):
         load_interactions(path, user="user", item="item")

@@ -1,4 +1,4 @@
-"""The loaders on real files, where they are: SKVAE_DATA names their folder."""
+"""The loaders on real files, if there are any: SKVAE_DATA is their folder."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ DATA = Path(
 def need(name, folder="movielens"):
     path = DATA / folder / name
     if not path.is_file():
-        pytest.skip(f"{path} is not there; set SKVAE_DATA to the folder of the data")
+        pytest.skip(f"{path} is missing; set SKVAE_DATA to the folder of the data")
     return path
 
 
@@ -86,7 +86,7 @@ def test_citeulike_t_has_its_published_size():
 
 
 @pytest.mark.parametrize("p", [1, 10])
-def test_citeulike_t_split_is_one(p):
+def test_citeulike_t_split_is_disjoint_and_complete(p):
     articles = fetch_local_citeulike(p)
     train, test = articles.train, articles.test
     assert train.shape == test.shape == articles.matrix.shape

@@ -1,4 +1,4 @@
-"""How many cases are drawn: one test, a quick run of it and a slow one."""
+"""Make tests that draw a given number of cases, in a quick and in a slow run."""
 
 import functools
 
@@ -6,22 +6,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 RUNS = ("quick", pytest.param("slow", marks=pytest.mark.slow))
-# Name of each test -> its number of cases by run, filled by `cases`.
+# Number of cases of each test, by its name and the run. Filled by `cases`.
 N_CASES = {}
 
 
 def cases(*strategies, quick, slow):
     """Make a test of a function that checks one case.
 
-    The quick run draws the same cases every time; the slow one others, and hypothesis
-    prints how to draw them again where one fails.
+    The quick run draws the same cases every time. The slow run draws different cases,
+    and hypothesis prints how to draw a failed case again.
 
     Parameters
     ----------
     *strategies : strategies of hypothesis
-        What the arguments of the function are drawn from.
+        Strategies from which the arguments of the function are drawn.
     quick, slow : int
-        Number of cases in either run.
+        Number of cases in the quick and in the slow run.
     """
 
     def decorate(check):
@@ -48,7 +48,7 @@ def cases(*strategies, quick, slow):
                 n_run += 1
 
             run_case()
-            # hypothesis stops early where a strategy has no more to give.
+            # hypothesis stops early if a strategy is exhausted.
             assert n_run >= N_CASES[name][run]
 
         test.__name__ = check.__name__

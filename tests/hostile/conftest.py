@@ -1,4 +1,4 @@
-"""Where the tests of this folder do not run."""
+"""Skip the tests of this folder on old versions of scikit-learn."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ OLD = parse_version(sklearn.__version__) < parse_version("1.8")
 
 
 def pytest_collection_modifyitems(items):
-    """Skip this folder on old versions, whose own faults are what it would find."""
+    """Skip this folder on old versions, because it would only find their own bugs."""
     skip = pytest.mark.skip(
-        reason="older scikit-learn, pandas and polars fail on odd input by themselves"
+        reason="older scikit-learn, pandas and polars themselves fail on odd input"
     )
     for item in items:
         if OLD and HERE in item.path.parents:

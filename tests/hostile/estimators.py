@@ -1,4 +1,4 @@
-"""Tiny estimators, unfitted and fitted, and what is promised of their methods."""
+"""Small estimators, unfitted and fitted, and data to fit them."""
 
 import copy
 import functools
@@ -17,7 +17,7 @@ TINY = {
 }
 BY_CONTENT = {**TINY, "content_epochs": 1, "max_iter": 1}
 
-# Name -> (class, parameters, name of the argument for content or None).
+# Class and parameters of each estimator, by name.
 ESTIMATORS = {
     "gaussian": (VAETransformer, TINY),
     "gaussian by feature": (
@@ -65,7 +65,7 @@ def make(name, **parameters):
 
 
 def fitted(name):
-    """Give a fitted estimator, a copy of one that is fitted once."""
+    """Return a copy of a fitted estimator, which is fitted only once."""
     return copy.deepcopy(_fitted(name))
 
 
@@ -75,14 +75,14 @@ def _fitted(name):
 
 
 def tame_rows():
-    """Rows that every estimator can be fitted to."""
+    """Return rows to which every estimator can be fitted."""
     board = np.add.outer(np.arange(N_USERS), np.arange(N_ITEMS)) % 2
     board[0, 0] = 1
     return board.astype(np.float64)
 
 
 def content(name, n_items=N_ITEMS):
-    """Arguments of fit that the estimator needs beside X."""
+    """Return the arguments that the estimator's `fit` needs in addition to X."""
     if name not in COLLABORATIVE:
         return {}
     words = np.add.outer(np.arange(n_items), np.arange(N_WORDS)) % 3 == 0

@@ -1,6 +1,6 @@
-"""What may come of a call: a finite result, or an error that names the offender.
+"""Check the outcome of a call: a finite result, or an error that names the argument.
 
-Whatever comes, the caller's data, random state and estimator are as they were.
+In both cases the caller's data, random state and estimator must be unchanged.
 """
 
 import hashlib
@@ -30,18 +30,18 @@ DOCUMENTED_TEXTS = (
     "X has feature names, but",
     "invalid value encountered in reduce",  # scikit-learn adds inf to -inf
 )
-# Words of others that say what is wrong without a name.
+# Messages of other packages that explain the error without the name of an argument.
 ACCEPTED = (
     "cannot be used to seed a numpy.random.RandomState instance",
     "Seed must be between 0 and 2**32 - 1",
     "Negative values in data passed to",  # scikit-learn
     "Found duplicate user-set callback name",  # skorch
-    # Of rankings, whichever argument they came by.
+    # About rankings, whichever argument they were passed as.
     "Ranked items have indices from",
     "is ranked twice for user",
     "Scores contain NaN",
 )
-# What the insides of numpy, scipy, torch and Python say, and nobody understands.
+# Internal messages of numpy, scipy, torch and Python, which do not help the user.
 BARE = (
     "expected scalar type",
     "expected input",
@@ -72,7 +72,7 @@ BARE = (
 
 
 class Refused:
-    """The error that a call ended with, after it was found to be a proper refusal."""
+    """The error that a call raised, after its message was checked."""
 
     def __init__(self, error):
         self.error = error
@@ -82,17 +82,17 @@ class Refused:
 
 
 def attempt(function, *args, also=(), names=(), **kwargs):
-    """Call a function with hostile arguments and see what comes of it.
+    """Call a function with hostile arguments and check the outcome.
 
     Parameters
     ----------
     function : callable
-        Bound to an estimator, that must stay as it is unless this is a fit that
-        succeeds.
+        Function or method. The estimator of a method must not change unless the method
+        is a fit that succeeds.
     also : tuple of exception types
-        Refusals beside those of all functions, which this one documents.
+        Documented exceptions of this function, in addition to those of all functions.
     names : sequence of str
-        What an error may name beside the parameters of the function.
+        Names that an error may mention instead of a parameter of the function.
 
     Returns
     -------
@@ -114,12 +114,12 @@ def attempt(function, *args, also=(), names=(), **kwargs):
             if not isinstance(error, also):
                 check_refusal(error, _names(function, estimator) | set(names))
     assert random_state_of_the_process(draws_from_numpy) == before, (
-        "the caller's random state has moved"
+        "the caller's random state has changed"
     )
     assert fingerprint((args, kwargs)) == given, "the caller's data have changed"
     fits = "fit" in getattr(function, "__name__", "")
     if isinstance(result, Refused) or not fits:
-        assert fingerprint(estimator) == state, "the estimator is not as it was"
+        assert fingerprint(estimator) == state, "the estimator has changed"
     for warning in caught:
         documented = isinstance(warning.message, DOCUMENTED_WARNINGS) or any(
             text in str(warning.message) for text in DOCUMENTED_TEXTS
@@ -129,14 +129,14 @@ def attempt(function, *args, also=(), names=(), **kwargs):
 
 
 def check_refusal(error, names):
-    """Raise the error again unless its message names what was wrong."""
+    """Raise an AssertionError unless the message names what was wrong."""
     message = str(error)
     named = (
         any(text in message for text in ACCEPTED)
         or any(re.search(rf"(?<!\w){re.escape(name)}", message) for name in names)
         or re.search(r"\b[XyZU]\b", message)
     )
-    # What is quoted of numpy and others is behind the words of our own.
+    # Quotations of numpy and others come after the package's own words.
     told = re.split(r" that cannot be used: |\(", message)[0]
     if not named or any(text in told for text in BARE):
         raise AssertionError(
@@ -145,7 +145,7 @@ def check_refusal(error, names):
 
 
 def check_floats(result, shape, dtype=np.float32, *, name="result"):
-    """Raise unless the result is a finite array of this shape and dtype."""
+    """Assert that the result is a finite array of this shape and dtype."""
     assert isinstance(result, np.ndarray), f"{name} is a {type(result).__name__}"
     assert result.shape == shape, f"{name} has shape {result.shape}, not {shape}"
     assert result.dtype == dtype, f"{name} has dtype {result.dtype}"
@@ -153,7 +153,7 @@ def check_floats(result, shape, dtype=np.float32, *, name="result"):
 
 
 def check_ranking(items, n_users, n_items, n_catalogue, scores=None):
-    """Raise unless these are items of a catalogue, -1 and minus infinity at the end."""
+    """Assert that these are items of a catalogue, with -1 only at the end of a row."""
     assert items.shape == (n_users, n_items)
     assert items.dtype == np.int64
     assert ((items >= -1) & (items < n_catalogue)).all()
@@ -169,7 +169,7 @@ def check_ranking(items, n_users, n_items, n_catalogue, scores=None):
 
 
 def check_fitted(estimator):
-    """Raise unless all that a fit has learned is finite."""
+    """Assert that all fitted attributes are finite."""
     for name, value in vars(estimator).items():
         if isinstance(value, torch.nn.Module):
             for key, tensor in value.state_dict().items():
@@ -180,19 +180,19 @@ def check_fitted(estimator):
 
 
 def _names(function, estimator):
-    """What an error may call the offender."""
+    """Return the names that an error may use for an invalid argument."""
     parameters = set(inspect.signature(function).parameters)
     if estimator is not None:
         parameters |= set(estimator.get_params(deep=False))
-    # Names that are words of English too must stand as in a call.
+    # Short names, which may be English words, must be followed by "=".
     names = {f"{p}=" if len(p) < 5 else p for p in parameters}
-    names |= {f"{p!r} parameter" for p in parameters}  # scikit-learn's way
+    names |= {f"{p!r} parameter" for p in parameters}  # as in scikit-learn
     called = {getattr(function, "__name__", ""), type(estimator).__name__}
     return names | {"Metric "} | called - {"", "NoneType"}
 
 
 def random_state_of_the_process(draws_from_numpy):
-    """Give the states of all global generators, numpy's if nobody asked for it."""
+    """Digest the states of global generators; numpy's only if it must not change."""
     states = [random.getstate(), torch.get_rng_state().numpy().tobytes()]
     if not draws_from_numpy:
         states.append(np.random.get_state()[1:3])
@@ -200,7 +200,7 @@ def random_state_of_the_process(draws_from_numpy):
 
 
 def fingerprint(thing):
-    """Digest of all that an object holds: its buffers, names, dtypes and flags."""
+    """Compute a digest of an object's content: buffers, names, dtypes and flags."""
     return hashlib.sha1(repr(_contents(thing)).encode()).hexdigest()
 
 
@@ -242,5 +242,5 @@ def _contents(thing):
     if is_dataclass(thing) and not isinstance(thing, type):
         return [_contents(getattr(thing, field.name)) for field in fields(thing)]
     if isinstance(thing, np.random.RandomState):
-        return "RandomState"  # to be drawn from is its purpose
+        return "RandomState"  # drawing from it changes it
     return type(thing).__name__, repr(thing)

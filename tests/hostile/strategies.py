@@ -1,6 +1,6 @@
-"""Recipes of hostile input: what users bring by mistake, by bad luck or on purpose.
+"""Recipes of hostile input that users may pass by mistake or on purpose.
 
-A recipe is drawn, not the object, so that a failing example prints what to build.
+Tests draw a recipe, not the object, so that a failing example prints what to build.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 from hypothesis import strategies as st
 
-# Values of a matrix: function of a generator and a shape.
+# Values of a matrix, as a function of a generator and a shape.
 VALUES = {
     "binary": lambda rng, shape: rng.integers(0, 2, shape),
     "counts": lambda rng, shape: rng.poisson(1.0, shape),
@@ -156,7 +156,7 @@ DENSE = {
     "pandas named twice": _pandas_named_twice,
     "pandas mixed names": _pandas_mixed_names,
 }
-# What takes numbers alone.
+# Containers that hold only numbers.
 NUMERIC = {
     "pandas sparse": _pandas_sparse,
     "polars": _polars,
@@ -236,7 +236,7 @@ POLARS_LACKS = ("complex128", *TORCH_LACKS)
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix to build: a container of values of a dtype."""
+    """Recipe of a matrix: its container, values, shape and dtype."""
 
     container: str
     values: str
@@ -261,7 +261,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Oddity:
-    """Something that is no matrix of numbers, by its name in `ODDITIES`."""
+    """Recipe of an object that is not a matrix of numbers: its name in `ODDITIES`."""
 
     name: str
 
@@ -309,7 +309,7 @@ ODDITIES = {
 
 @st.composite
 def matrices(draw, *, n_columns=(5, 5, 5, 4, 0, 1, 8), n_rows=(6, 4, 1, 2, 0, 8)):
-    """Recipes of matrices: of any container, dtype and values."""
+    """Draw recipes of matrices of any container, dtype and values."""
     container = draw(st.sampled_from(sorted(CONTAINERS)))
     lacks = ()
     if container in SPARSE:
@@ -321,7 +321,7 @@ def matrices(draw, *, n_columns=(5, 5, 5, 4, 0, 1, 8), n_rows=(6, 4, 1, 2, 0, 8)
         container,
         draw(st.sampled_from(list(VALUES))),
         (draw(st.sampled_from(n_rows)), draw(st.sampled_from(n_columns))),
-        # Half of them plain, lest the dtype be what is refused all the time.
+        # At least half are float64, so that not every input is refused for its dtype.
         draw(st.one_of(st.just("float64"), st.sampled_from(dtypes))),
         draw(st.integers(0, 2**16)),
     )
@@ -331,12 +331,12 @@ oddities = st.sampled_from(sorted(ODDITIES)).map(Oddity)
 
 
 def anything(**options):
-    """Recipes of what may stand for a matrix, one in eight of them no matrix at all."""
+    """Draw recipes of matrices, and in one case of eight of something else."""
     return one_in(8, oddities, matrices(**options))
 
 
 def tame(shape, values=TAME):
-    """Recipes of matrices that most functions take, in any container."""
+    """Draw recipes of matrices that most functions accept, in any container."""
     return st.builds(
         Matrix,
         st.sampled_from(sorted(set(CONTAINERS) - {"pandas with NA", "torch sparse"})),
@@ -348,15 +348,15 @@ def tame(shape, values=TAME):
 
 
 def mostly(usual, values):
-    """Draw what is usual three times in four, else any of these values."""
-    values = list(values)  # by their places: not all of them can be compared
+    """Draw from `usual` in three cases of four, else from `values`."""
+    values = list(values)  # draw their indices, because not all can be compared
     rare = st.sampled_from(range(len(values))).map(values.__getitem__)
     return one_in(4, rare, st.sampled_from(usual))
 
 
 def one_in(n, rare, usual):
-    """Draw from one strategy once in n times, else from the other."""
-    # st.one_of would count a strategy that is repeated in it once.
+    """Draw from `rare` in one case of n, else from `usual`."""
+    # st.one_of would count a repeated strategy only once.
     return st.sampled_from(range(n)).flatmap(lambda i: rare if i == n - 1 else usual)
 
 
@@ -372,7 +372,7 @@ FLAGS = (True, False, np.bool_(True), 0, 1, "yes", None)
 
 
 def random_states():
-    """Make values for `random_state`, valid and not."""
+    """Make valid and invalid values for `random_state`."""
     return (
         *(0, 1, 2**32 - 1, 2**32, -1, 1.0, "0", True, np.int64(3), None, [0]),
         *(np.random.RandomState(0), np.random.default_rng(0), np.random, object()),

@@ -21,7 +21,7 @@ from tests.hostile import strategies as hostile
 from tests.hostile.cases import cases
 from tests.hostile.outcomes import Refused, attempt, check_floats
 
-# What errors of the loaders may name beside their parameters.
+# Names that errors of the loaders may mention in addition to their parameters.
 NAMES = ("source", "user", "item", "rating", "timestamp", "item_ids", "interactions")
 
 IDS = {
@@ -86,7 +86,7 @@ VALID = ("text", "numbers", "strings", "arrow", "categorical", "negative", "pola
 
 @st.composite
 def tables(draw):
-    """Draw recipes of the columns of a table, and of what it is."""
+    """Draw recipes of a table: its type, its number of rows and its columns."""
     ids = hostile.mostly(VALID, sorted(IDS))
     columns = {
         "user": draw(ids),
@@ -102,7 +102,7 @@ def tables(draw):
 
 
 def build_table(kind, n_rows, columns):
-    """Build the table, and the names of its columns; None where it cannot exist."""
+    """Build the table, and the names of its columns; None if it cannot be built."""
     columns = {role: name for role, name in columns.items() if name is not None}
     with np.errstate(all="ignore"):
         data = {role: NUMBERS[name](n_rows) for role, name in columns.items()}
@@ -114,7 +114,7 @@ def build_table(kind, n_rows, columns):
             data = pd.DataFrame(data)
         elif kind == "polars":
             data = pl.DataFrame(data)
-    except Exception:  # of pandas or polars, whose tables these cannot be
+    except Exception:  # pandas or polars refuses the data
         return None, {}
     return data, {role: role for role in columns}
 
@@ -263,7 +263,7 @@ def test_load_interactions_of_any_file(text, packed, suffix, cut, sep, member, c
     if columns != "binary":
         options["values"] = "count"
     with tempfile.TemporaryDirectory() as folder:
-        # Most of the files are what their name says.
+        # In most cases the suffix matches the content.
         path = Path(folder, "table" + (packed if cut % 4 else suffix))
         path.write_bytes(content)
         result = attempt(

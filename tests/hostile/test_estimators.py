@@ -36,14 +36,14 @@ from tests.hostile.outcomes import (
     check_ranking,
 )
 
-# Methods of rows alone -> what they return for n rows.
+# Shape of the result for n rows, of the methods that take only rows.
 OF_ROWS = {
     "transform": lambda n: (n, 2),
     "decision_function": lambda n: (n, N_ITEMS),
     "score_samples": lambda n: (n,),
     "elbo": lambda n: (n,),
 }
-# Methods that are tried somewhere here, and those of scikit-learn that take no data.
+# Methods that this file calls, and those of scikit-learn that take no data.
 TRIED = {
     *OF_ROWS,
     *("fit", "partial_fit", "fit_transform", "inverse_transform", "predict"),
@@ -54,7 +54,7 @@ NO_DATA = {"get_params", "get_metadata_routing"}
 
 
 def check_result(method, result, n_rows, estimator):
-    """Raise unless the result is what the method promises for so many rows."""
+    """Assert that the result of a method for `n_rows` rows is as documented."""
     if method in OF_ROWS:
         check_floats(result, OF_ROWS[method](n_rows), name=method)
     elif method == "predict":
@@ -70,7 +70,7 @@ def check_result(method, result, n_rows, estimator):
 
 
 @pytest.mark.parametrize("kind", [VAETransformer, MultVAERecommender, CollaborativeVAE])
-def test_every_public_method_is_tried(kind):
+def test_every_public_method_is_tested(kind):
     methods = {
         name
         for name in dir(kind)
@@ -102,7 +102,7 @@ def test_fit_on_any_rows(name, method, again, rows):
         check_floats(result, (rows.n_rows(), 2))
     else:
         assert result is estimator
-    # What was learned of hostile rows serves.
+    # The fitted model can be used.
     check_result("transform", estimator.transform(rows.build()), rows.n_rows(), None)
     if hasattr(estimator, "sample"):
         sample = attempt(estimator.sample, 2, random_state=0)
@@ -282,7 +282,7 @@ EDGES = {
     "precision": ("float32", "tf32", "bfloat16", "float16", None, 32),
     "random_state": hostile.random_states(),
 }
-# Some are valid in number, but not to be run.
+# Values that are valid for some parameters, and too large for others.
 HUGE = {
     "n_components": (300,),
     "batch_size": (10**12, 2**70, "auto"),
@@ -296,7 +296,7 @@ HUGE = {
 
 
 def values_of(parameter):
-    if parameter == "checkpoint":  # text of any kind would name a file to write
+    if parameter == "checkpoint":  # any other text would name a file to write
         return st.sampled_from(EDGES[parameter])
     values = (*EDGES[parameter], *HUGE.get(parameter, ()))
     return hostile.mostly(list(values), hostile.WRONG_TYPES)
@@ -325,7 +325,7 @@ def test_any_parameters(drawn, method, values):
     extra = content(name) if method == "fit" else {}
     if not hasattr(estimator, method):  # partial_fit, with beta="auto"
         return
-    # A callback of the user's own raises what it likes.
+    # A callback of the user may raise any error.
     also = (KeyError,) if "callbacks" in parameters else ()
     result = attempt(getattr(estimator, method), X, also=also, **extra)
     if isinstance(result, Refused):
@@ -336,7 +336,7 @@ def test_any_parameters(drawn, method, values):
 
 @cases(settings_of(), quick=15, slow=120)
 def test_any_parameters_set_after_the_fit(drawn):
-    """What is set on a fitted estimator is refused, or counts, but breaks nothing."""
+    """Changed parameters of a fitted estimator are refused or used without failure."""
     name, parameters = drawn
     estimator = fitted(name).set_params(**parameters)
     X = tame_rows()
@@ -459,7 +459,7 @@ def test_feature_names_with_any_input(name, input_features):
     quick=5,
     slow=40,
 )
-def test_set_output_to_anything(name, container):
+def test_set_output_to_any_container(name, container):
     estimator = fitted(name)
     X = tame_rows()
     if container not in ("default", "pandas", "polars", None):

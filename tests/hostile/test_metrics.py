@@ -34,7 +34,7 @@ RANKINGS = {
 
 
 class Scores(BaseEstimator):
-    """Gives what it was made with as its scores."""
+    """Returns fixed scores for any X."""
 
     def __init__(self, scores):
         self.scores = scores
@@ -44,13 +44,13 @@ class Scores(BaseEstimator):
 
 
 def truths():
-    """Recipes of truths: half of them of the shape of the rankings."""
+    """Recipes of truths, half of which have the shape of the rankings."""
     usual = hostile.tame((N_USERS, N_ITEMS))
     return st.one_of(usual, hostile.anything(n_rows=(N_USERS,) * 4 + (0, 1)))
 
 
 def rankings():
-    """Recipes of rankings, by scores or by indices, or of neither or both."""
+    """Recipes of rankings, as scores or as indices, valid or not."""
     items = hostile.mostly(["best", "read-only", "bytes"], sorted(RANKINGS))
     scores = hostile.one_in(
         3,
@@ -87,7 +87,7 @@ def check_share(value):
     quick=120,
     slow=500,
 )
-def test_metrics_of_anything(name, y_true, ranking, k, threshold, per_user, choice):
+def test_metrics_of_any_input(name, y_true, ranking, k, threshold, per_user, choice):
     options = {"k": k, "relevance_threshold": threshold, "per_user": per_user}
     metric = getattr(metrics, name)
     for argument in {"gains", "denominator"} & set(
@@ -113,14 +113,14 @@ def test_metrics_of_anything(name, y_true, ranking, k, threshold, per_user, choi
     quick=15,
     slow=80,
 )
-def test_coverage_of_anything(ranking, k, n_items):
+def test_coverage_of_any_input(ranking, k, n_items):
     result = attempt(metrics.coverage_at_k, **built(ranking), k=k, n_items=n_items)
     if not isinstance(result, Refused):
         check_share(result)
 
 
 @pytest.mark.parametrize("given", [{}, {"y_score": [[1.0]], "y_rank": [[0]]}])
-def test_neither_or_both_rankings_are_refused(given):
+def test_no_ranking_and_two_rankings_are_refused(given):
     for name in BY_USER:
         assert isinstance(attempt(getattr(metrics, name), [[1]], **given), Refused)
 
@@ -150,7 +150,7 @@ SEEDS = (0, 1, -1, 2**32, np.int64(2), None, 1.5, "0", True, np.random.RandomSta
     quick=20,
     slow=100,
 )
-def test_scorers_made_with_anything(names, held_out, seed, exclude_seen, name, rows):
+def test_scorers_with_any_options(names, held_out, seed, exclude_seen, name, rows):
     scorer = attempt(
         make_ranking_scorer,
         names,
@@ -176,7 +176,7 @@ def test_scorers_made_with_anything(names, held_out, seed, exclude_seen, name, r
     quick=25,
     slow=100,
 )
-def test_scorers_on_anything(name, rows, truth):
+def test_scorers_on_any_data(name, rows, truth):
     scorer = make_ranking_scorer(("ndcg@3", "coverage@2"))
     y = None if truth is None else truth.build()
     result = attempt(scorer, fitted(name), rows.build(), y)
@@ -192,7 +192,7 @@ def test_scorers_on_anything(name, rows, truth):
     quick=15,
     slow=80,
 )
-def test_scorers_on_an_estimator_of_any_scores(rows, scores):
+def test_scorers_on_an_estimator_with_any_scores(rows, scores):
     result = attempt(
         make_ranking_scorer("ndcg@3"),
         Scores(scores.build()),

@@ -1,4 +1,4 @@
-"""Hostile interactions and arguments for what holds out and what ranks."""
+"""Hostile interactions and arguments for functions that hold out or rank."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def seeds():
 
 
 def check_parts(parts, shape):
-    """Raise unless both are canonical CSR of this shape, and disjoint."""
+    """Assert that both are canonical CSR of this shape, and disjoint."""
     for part in parts:
         assert sp.issparse(part)
         assert part.format == "csr"
@@ -40,7 +40,7 @@ def check_parts(parts, shape):
 
 
 @cases(hostile.anything(), sizes(), seeds(), quick=50, slow=250)
-def test_hold_out_interactions_of_anything(rows, test_size, seed):
+def test_hold_out_interactions_of_any_input(rows, test_size, seed):
     result = attempt(hold_out_interactions, rows.build(), test_size, random_state=seed)
     if not isinstance(result, Refused):
         check_parts(result, rows.shape)
@@ -79,7 +79,7 @@ TIMES = (
     quick=15,
     slow=80,
 )
-def test_hold_out_interactions_by_anything(container, seed, by):
+def test_hold_out_interactions_by_any_order(container, seed, by):
     rows = np.zeros(20)
     rows[np.random.default_rng(seed).permutation(20)[:12]] = 1
     X = hostile.CONTAINERS[container](rows.reshape(4, 5))
@@ -95,7 +95,7 @@ def test_hold_out_interactions_by_anything(container, seed, by):
 
 
 @cases(hostile.anything(), sizes(), seeds(), quick=30, slow=150)
-def test_hold_out_items_of_anything(rows, test_size, seed):
+def test_hold_out_items_of_any_input(rows, test_size, seed):
     result = attempt(hold_out_items, rows.build(), test_size, random_state=seed)
     if isinstance(result, Refused):
         return
@@ -107,7 +107,7 @@ def test_hold_out_items_of_anything(rows, test_size, seed):
 
 
 class Tiled(BaseEstimator):
-    """Scores items by their numbers, whatever it is shown."""
+    """Scores each item by its number, for any X."""
 
     def decision_function(self, X):
         return np.tile(np.arange(5.0), (X.shape[0], 1))
@@ -155,6 +155,6 @@ def test_top_items_for_any_rows(rows):
     quick=3,
     slow=8,
 )
-def test_top_items_of_anything_but_an_estimator(estimator):
+def test_top_items_refuses_objects_that_are_not_estimators(estimator):
     result = attempt(top_items, estimator, np.ones((2, 3)), 1, names=["cannot rank"])
     assert isinstance(result, Refused)

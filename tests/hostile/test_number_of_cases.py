@@ -1,8 +1,8 @@
-"""How many cases there are in all; every test makes sure that it had its share."""
+"""The total number of cases. Every test checks its own number of cases itself."""
 
 import pytest
 
-from tests.hostile import (  # noqa: F401  they are counted as they are imported
+from tests.hostile import (  # noqa: F401  importing them registers their cases
     test_datasets,
     test_estimators,
     test_metrics,

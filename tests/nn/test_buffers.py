@@ -5,7 +5,7 @@ import torch
 from skvae._nn import MLP, reused_buffers
 from skvae._nn._buffers import MIN_POOLED_BYTES, empty
 
-LARGE = (MIN_POOLED_BYTES // 4 // 100, 200)  # twice the least that is pooled
+LARGE = (MIN_POOLED_BYTES // 4 // 100, 200)  # twice the minimum size for reuse
 LIKE = torch.empty(0)
 
 
@@ -14,19 +14,19 @@ def test_memory_is_aligned():
         assert empty(LARGE, like=LIKE).data_ptr() % 64 == 0
 
 
-def test_memory_comes_back_once_nothing_lies_in_it():
+def test_memory_is_reused_once_no_tensor_uses_it():
     with reused_buffers():
         tensor = empty(LARGE, like=LIKE)
         place = tensor.data_ptr()
         view = tensor[3:]
         del tensor
-        assert empty(LARGE, like=LIKE).data_ptr() != place, "a view still lies there"
+        assert empty(LARGE, like=LIKE).data_ptr() != place, "a view still uses it"
         del view
         again = {empty(LARGE, like=LIKE).data_ptr() for _ in range(2)}
     assert place in again
 
 
-def test_a_smaller_tensor_takes_the_memory_of_a_larger_one():
+def test_a_smaller_tensor_reuses_the_memory_of_a_larger_one():
     with reused_buffers():
         place = empty(LARGE, like=LIKE).data_ptr()
         smaller = empty((LARGE[0] - 7, LARGE[1]), like=LIKE)
@@ -45,14 +45,14 @@ def test_a_gradient_keeps_its_memory_until_it_is_dropped():
         assert (weight.grad == 2).all()
 
 
-def test_in_double_and_when_small_nothing_is_kept():
+def test_double_and_small_tensors_are_made_without_the_pool():
     with reused_buffers():
         for shape, like in ((LARGE, LIKE.double()), ((2, 3), LIKE)):
             tensor = empty(shape, like=like)
             assert (tensor.shape, tensor.dtype) == (shape, like.dtype)
 
 
-def test_outside_of_a_block_it_is_plain_memory():
+def test_tensors_can_be_made_outside_of_the_block():
     assert empty(LARGE, like=LIKE).shape == LARGE
 
 
@@ -68,7 +68,7 @@ def test_each_thread_has_its_own_memory():
         assert empty(LARGE, like=LIKE).data_ptr() == place
 
 
-def test_training_is_the_same_within_the_block_and_outside():
+def test_training_gives_equal_weights_inside_and_outside_the_block():
     def trained():
         generator = torch.Generator().manual_seed(0)
         net = MLP((20, 3000), activation="tanh", dropout=0.0, generator=generator)

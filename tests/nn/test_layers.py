@@ -10,20 +10,20 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
-def test_linear_is_that_of_torch(generator):
+def test_linear_agrees_with_torch(generator):
     layer = Linear(7, 4, generator)
     x = torch.randn(5, 7, generator=generator)
     expected = F.linear(x, layer.weight.T, layer.bias)
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_gradients_of_a_perceptron_are_the_numerical_ones(generator):
+def test_gradients_of_a_perceptron_agree_with_numerical_ones(generator):
     net = MLP((6, 5, 3), activation="tanh", dropout=0.0, generator=generator).double()
     x = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x, *_: net(x), (x, *net.parameters()))
 
 
-def test_gradients_of_a_tied_perceptron_are_the_numerical_ones(generator):
+def test_gradients_of_a_tied_perceptron_agree_with_numerical_ones(generator):
     options = {"activation": "tanh", "dropout": 0.0, "generator": generator}
     there = MLP((6, 5, 3), **options).double()
     back = TiedMLP(there.layers, **options).double()
@@ -32,7 +32,7 @@ def test_gradients_of_a_tied_perceptron_are_the_numerical_ones(generator):
     assert torch.autograd.gradcheck(lambda x, *_: back(there(x)), (x, *parameters))
 
 
-def test_gradient_of_a_tied_weight_lies_in_memory_as_the_weight_does(generator):
+def test_gradient_of_a_tied_weight_has_its_memory_layout(generator):
     options = {"activation": "tanh", "dropout": 0.0, "generator": generator}
     layer = Linear(6, 3, generator)
     TiedMLP([layer], **options)(torch.ones(4, 3)).sum().backward()

@@ -31,7 +31,7 @@ def logits():
     return torch.randn(6, 8, dtype=torch.float64, generator=generator)
 
 
-def test_log_prob_is_that_of_torch(rows, logits):
+def test_log_prob_agrees_with_torch(rows, logits):
     counts = rows.dense
     expected = [
         TorchMultinomial(int(row.sum()), logits=row_logits).log_prob(row)
@@ -53,20 +53,20 @@ def test_label_smoothing_spreads_the_mass_of_each_row(rows, logits):
     targets = (1 - e) * x + e * x.sum(dim=1, keepdim=True) / x.shape[1]
     expected = -(targets * torch.log_softmax(logits, dim=1)).sum(dim=1)
     torch.testing.assert_close(Multinomial(e).nll(logits, rows), expected)
-    # The likelihood itself is another matter.
+    # The log-probability itself is not smoothed.
     torch.testing.assert_close(
         Multinomial(e).log_prob(logits, rows), Multinomial().log_prob(logits, rows)
     )
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
-def test_gradient_by_hand_is_the_numerical_one(rows, logits, label_smoothing):
+def test_hand_written_gradient_agrees_with_numerical(rows, logits, label_smoothing):
     nll = Multinomial(label_smoothing).nll
     logits.requires_grad_()
     assert torch.autograd.gradcheck(lambda f: nll(f, rows), (logits,))
 
 
-def test_bernoulli_gradient_by_hand_is_the_numerical_one(rows, logits):
+def test_hand_written_bernoulli_gradient_agrees_with_numerical(rows, logits):
     shares = rows.with_values(rows.values.clamp(max=1.0) * 0.8)
     logits.requires_grad_()
     assert torch.autograd.gradcheck(lambda f: Bernoulli().nll(f, shares), (logits,))
@@ -94,7 +94,7 @@ def test_nll_is_the_same_in_training(rows, logits, label_smoothing):
     )
 
 
-def test_outside_training_nll_of_a_row_does_not_depend_on_its_company(rows, logits):
+def test_outside_training_nll_of_a_row_does_not_depend_on_other_rows(rows, logits):
     rows, logits = rows.with_values(rows.values.float()), logits.float()
     extreme = logits.clone()
     extreme[5] = torch.tensor([200.0, -200.0] * 4)  # probabilities that underflow
@@ -105,14 +105,14 @@ def test_outside_training_nll_of_a_row_does_not_depend_on_its_company(rows, logi
 
 
 def test_weights_count_as_repeated_interactions(rows, logits):
-    # Twice the counts are twice the loss, as for a user who did everything twice.
+    # Doubling the counts doubles the loss, as if each interaction occurred twice.
     twice = rows.with_values(2 * rows.values)
     torch.testing.assert_close(
         Multinomial().nll(logits, twice), 2 * Multinomial().nll(logits, rows)
     )
 
 
-def test_samples_have_the_totals_and_the_mean_asked_for(logits):
+def test_samples_have_the_requested_totals_and_mean(logits):
     totals = torch.tensor([0, 1, 5, 2000, 20000, 3])
     generator = torch.Generator().manual_seed(0)
     row_index, columns = Multinomial().sample_columns(logits, generator, totals)
@@ -129,7 +129,7 @@ def test_samples_have_the_totals_and_the_mean_asked_for(logits):
 
 
 def gaussian(noise_variance="shared", n_features=8):
-    """In units far from the standard ones."""
+    """Make a Gaussian likelihood in units far from standard units."""
     rng = np.random.default_rng(1)
     likelihood = Gaussian(n_features, noise_variance).double()
     likelihood.start_from(rng.normal(5, 3, n_features), rng.uniform(1, 9, n_features))
@@ -137,7 +137,7 @@ def gaussian(noise_variance="shared", n_features=8):
 
 
 def torch_counterpart(likelihood, outputs):
-    """The same distribution of x given z by torch.distributions."""
+    """Make the same distribution of x given z with torch.distributions."""
     if isinstance(likelihood, Gaussian):
         std = likelihood.noise_variances().sqrt()
         return distributions.Normal(likelihood.mean(outputs), std)
@@ -163,7 +163,7 @@ def within_range(likelihood, rows):
 
 @pytest.mark.parametrize("likelihood", INDEPENDENT)
 @pytest.mark.parametrize("dense", [False, True])
-def test_log_prob_of_features_is_that_of_torch(rows, logits, likelihood, dense):
+def test_log_prob_of_features_agrees_with_torch(rows, logits, likelihood, dense):
     rows = within_range(likelihood, rows)
     expected = torch_counterpart(likelihood, logits).log_prob(rows.dense).sum(dim=1)
     found_in = rows.dense if dense else rows
@@ -185,7 +185,7 @@ def test_samples_have_mean_and_variance_of_torch(logits, likelihood):
 
 
 @pytest.mark.parametrize("likelihood", [*INDEPENDENT, Multinomial()])
-def test_draws_are_those_of_the_generator(logits, likelihood):
+def test_draws_depend_on_the_generator_only(logits, likelihood):
     draws = []
     for global_seed in (0, 1):
         torch.manual_seed(global_seed)
@@ -194,13 +194,13 @@ def test_draws_are_those_of_the_generator(logits, likelihood):
 
 
 @pytest.mark.parametrize("dense", [False, True])
-def test_the_encoder_of_counts_sees_their_logarithms(rows, dense):
+def test_poisson_passes_logarithms_of_counts_to_the_encoder(rows, dense):
     prepared = Poisson().prepare(rows.dense if dense else rows)
     found = prepared if dense else prepared.dense
     torch.testing.assert_close(found, (1 + rows.dense).log())
 
 
-def test_rows_far_from_all_that_was_seen_are_cut():
+def test_rows_far_from_the_training_data_are_clipped():
     likelihood = Gaussian(3, "feature")
     likelihood.start_from(np.array([5.0, 0.0, 0.0]), np.array([4.0, 1.0, 1e-8]))
     x = torch.tensor([[7.0, 3e38, 1e3], [1.0, -3e38, -1e3]])
@@ -209,7 +209,7 @@ def test_rows_far_from_all_that_was_seen_are_cut():
     assert torch.isfinite(likelihood.log_prob(torch.zeros(2, 3), x)).all()
 
 
-def test_means_past_float32_are_cut_at_its_range():
+def test_means_are_clipped_to_the_range_of_float32():
     likelihood = Gaussian(1)
     likelihood.start_from(np.array([0.0]), np.array([1e70]))
     largest = torch.finfo(torch.float32).max
@@ -217,7 +217,7 @@ def test_means_past_float32_are_cut_at_its_range():
     torch.testing.assert_close(found, torch.tensor([[largest], [-largest], [1e35]]))
 
 
-def test_rates_past_float32_are_cut():
+def test_rates_are_clipped_to_the_range_of_float32():
     log_rates = torch.tensor([[100.0, 1.0]])
     torch.testing.assert_close(Poisson().mean(log_rates), log_rates.clamp(max=60).exp())
     x = torch.tensor([[2.0, 3.0]])
@@ -264,7 +264,7 @@ def test_gaussian_of_constant_columns_is_finite():
 
 
 @pytest.mark.parametrize("noise_variance", ["shared", "feature"])
-def test_noise_starts_at_a_part_of_the_variance(noise_variance):
+def test_noise_starts_at_a_fraction_of_the_variance(noise_variance):
     start = Gaussian(3, noise_variance).noise_variances()
     # The floor adds one part in a million.
     torch.testing.assert_close(

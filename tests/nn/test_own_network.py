@@ -15,7 +15,7 @@ def make(factory=nn.Linear, seed=0):
     return OwnNetwork(factory, 3, 2, name="encoder", generator=generator(seed))
 
 
-def test_weights_come_from_the_generator_and_the_global_one_stays():
+def test_weights_depend_on_the_generator_and_the_global_one_is_unchanged():
     before = torch.get_rng_state()
     one, same, other = make(), make(), make(seed=1)
     assert torch.equal(torch.get_rng_state(), before)
@@ -40,7 +40,7 @@ def test_weights_are_the_same_in_many_threads():
             assert torch.equal(network.module.weight, expected)
 
 
-def test_noise_of_torchs_dropout_comes_from_the_generator():
+def test_noise_of_torch_dropout_depends_on_the_generator():
     network = make(lambda n_in, n_out: nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)))
     x = torch.ones(50, 3)
     before = torch.get_rng_state()
@@ -52,7 +52,7 @@ def test_noise_of_torchs_dropout_comes_from_the_generator():
     assert torch.equal(network(x), network(x))
 
 
-def test_what_is_no_module_or_has_another_width_is_refused():
+def test_factories_without_a_module_or_with_a_wrong_width_are_refused():
     with pytest.raises(TypeError, match=r"encoder\(3, 2\) returned int"):
         make(lambda n_in, n_out: n_in)
     network = make(lambda n_in, n_out: nn.Linear(n_in, n_out + 1))

@@ -25,20 +25,20 @@ def as_rows(X, dtype=np.float64, **kwargs):
     return SparseRows(*map(torch.from_numpy, parts), X.shape[1], **kwargs)
 
 
-def test_dense_form_and_row_sums_are_those_of_scipy(X):
+def test_dense_form_and_row_sums_agree_with_scipy(X):
     rows = as_rows(X)
     np.testing.assert_array_equal(rows.dense, X.toarray())
     np.testing.assert_array_equal(rows.row_sums(), X.sum(axis=1))
 
 
-def test_l2_norm_is_that_of_sklearn_and_leaves_empty_rows_zero(X):
+def test_l2_norm_agrees_with_sklearn_and_empty_rows_stay_zero(X):
     normalized = as_rows(X).l2_normalized().dense
     np.testing.assert_allclose(normalized, normalize(X.toarray()), rtol=1e-12)
     assert (normalized[3] == 0).all()
 
 
 @pytest.mark.parametrize("dense_product", [False, True])
-def test_product_and_its_gradient_are_those_of_the_dense_one(X, dense_product):
+def test_product_and_its_gradient_agree_with_the_dense_product(X, dense_product):
     rows = as_rows(X, dense_product=dense_product)
     weight = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(4, dtype=torch.float64, requires_grad=True)
@@ -56,7 +56,7 @@ def test_padding_appends_empty_rows(X):
     assert (padded.dense[7:] == 0).all()
 
 
-def test_other_values_keep_the_places(X):
+def test_with_values_keeps_the_places(X):
     rows = as_rows(X)
     assert rows.row_index.shape == rows.values.shape
     doubled = rows.with_values(2 * rows.values)
@@ -65,7 +65,7 @@ def test_other_values_keep_the_places(X):
 
 
 @pytest.mark.parametrize("p", [0.0, 0.4, 0.99])
-def test_dropout_of_stored_values_is_that_of_the_dense_rows(X, p):
+def test_dropout_is_the_same_for_sparse_and_dense_products(X, p):
     def dropped(**kwargs):
         generator = torch.Generator().manual_seed(0)
         return as_rows(X, np.float32, **kwargs).dropout(p, generator)

@@ -41,19 +41,19 @@ def rows():
     return SparseRows(*map(torch.from_numpy, parts), 11)
 
 
-def test_kl_is_that_of_torch():
+def test_kl_agrees_with_torch():
     mean, log_variance = torch.randn(2, 6, 4, dtype=torch.float64)
     posterior = Normal(mean, torch.exp(0.5 * log_variance))
     expected = kl_divergence(posterior, Normal(torch.zeros_like(mean), 1.0))
     torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
 
 
-def test_without_generator_nothing_is_random(rows):
+def test_codes_are_deterministic_without_a_generator(rows):
     vae = make_vae(hidden_dropout=0.5)
     assert torch.equal(vae.encode(rows), vae.encode(rows))
 
 
-def test_noise_comes_from_the_generator_alone(rows):
+def test_noise_depends_on_the_generator_only(rows):
     vae = make_vae(hidden_dropout=0.5)
     before = torch.get_rng_state()
     losses = [vae(rows, torch.Generator().manual_seed(s))[0] for s in (1, 1, 2)]
@@ -64,7 +64,8 @@ def test_noise_comes_from_the_generator_alone(rows):
 
 
 def test_reparametrisation_has_unit_scale(rows):
-    # A decoder that keeps z: over many copies of a user, the spread is that of q.
+    # The decoder records z. Over many copies of a user, its standard deviation is that
+    # of q.
     vae = make_vae(input_dropout=0.0)
     n = 4000
     user = rows.dense[:1].expand(n, -1)
@@ -86,7 +87,7 @@ def test_dense_and_sparse_rows_give_the_same_code(rows):
     torch.testing.assert_close(vae.encode(rows), vae.encode(rows.dense))
 
 
-def test_dropout_keeps_the_mean_and_the_share():
+def test_dropout_has_the_right_scale_and_rate():
     x = torch.ones(200_000)
     dropped = dropout(x, 0.3, torch.Generator().manual_seed(0))
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
@@ -103,7 +104,7 @@ def test_autoencoder_applies_the_activation_to_its_code(rows):
     )
 
 
-def test_tied_decoder_goes_back_through_the_encoders_weights(rows):
+def test_tied_decoder_uses_the_transposed_weights_of_the_encoder(rows):
     vae = make_vae(tied_weights=True)
     first, second = vae.encoder.layers
     z = torch.randn(4, 3)
@@ -125,7 +126,7 @@ def test_copies_of_a_tied_model_stay_tied(rows):
         assert not torch.equal(vae.decode(z), twin.decode(z))
 
 
-def test_initial_log_variance_shifts_the_posterior_alone(rows):
+def test_initial_log_variance_shifts_only_the_variance(rows):
     plain, narrow = make_vae(), make_vae(initial_log_variance=-4.0)
     assert torch.equal(plain.encode(rows), narrow.encode(rows))
     torch.testing.assert_close(
@@ -133,7 +134,7 @@ def test_initial_log_variance_shifts_the_posterior_alone(rows):
     )
 
 
-def test_log_variance_stays_finite_however_far_the_encoder_is_driven(rows):
+def test_losses_are_finite_for_very_large_encoder_weights(rows):
     vae = make_vae()
     with torch.no_grad():
         for parameter in vae.encoder.parameters():
@@ -175,7 +176,7 @@ def test_bounds_bracket_the_log_probability(rows):
             return function(vae, rows, antithetic_noise(n_draws, 1, generator))
 
         lower = bound(elbo, 1000)
-        # In expectation over the draws, importance sampling rises with their number.
+        # The expectation of importance sampling rises with the number of draws.
         few, more = (
             torch.stack(
                 [bound(importance_weighted_log_prob, k, seed) for seed in range(100)]

@@ -23,7 +23,7 @@ def test_an_epoch_visits_every_row_once(X):
     np.testing.assert_array_equal(seen[order], dense[np.lexsort(dense.T)])
 
 
-def test_order_depends_on_the_generator_alone(X):
+def test_order_depends_on_the_generator_only(X):
     batches = RowBatches(X, "cpu")
     first, again, other = (
         next(batches.shuffled(5, torch.Generator().manual_seed(seed))).dense
@@ -33,7 +33,7 @@ def test_order_depends_on_the_generator_alone(X):
     assert not torch.equal(first, other)
 
 
-def test_rows_are_float32_with_int32_indices_whatever_comes_in(X):
+def test_rows_are_converted_to_float32_with_int32_indices(X):
     X = sp.csr_array(
         (X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), shape=X.shape
     )
@@ -44,8 +44,8 @@ def test_rows_are_float32_with_int32_indices_whatever_comes_in(X):
 
 
 @pytest.mark.parametrize("n_floats", [1, 3, 7])
-def test_batches_are_aligned_wherever_the_rows_are_in_memory(X, n_floats):
-    """So that a library which chooses its kernel by the alignment gives equal bits."""
+def test_batches_are_aligned_even_if_the_rows_in_memory_are_not(X, n_floats):
+    """A library that chooses its kernel by the alignment then gives equal bits."""
     memory = np.empty(X.shape[0] * X.shape[1] + n_floats, dtype=np.float32)
     shifted = memory[n_floats:].reshape(X.shape)
     shifted[...] = X.toarray()
@@ -64,7 +64,7 @@ def test_gathering_on_the_device_is_the_same_as_on_the_host(X, device):
         assert torch.equal(getattr(on_device, name).cpu(), getattr(on_host, name))
 
 
-def test_the_product_is_chosen_by_density_for_training_only(X):
+def test_the_product_is_chosen_by_density_only_for_training(X):
     thin = sp.csr_array(sp.random(23, 400, 0.01, random_state=0))
     assert RowBatches(X, "cpu", for_training=True).dense_product
     assert not RowBatches(thin, "cpu", for_training=True).dense_product
@@ -79,7 +79,7 @@ def test_dense_rows_are_copied_not_shared():
     np.testing.assert_array_equal(X[0], [0, 1, 2])
 
 
-def test_indexed_batches_say_which_rows_they_hold(X):
+def test_indexed_batches_return_the_indices_of_their_rows(X):
     batches = IndexedBatches(X, "cpu")
     for rows, index in batches.shuffled(5, torch.Generator().manual_seed(0)):
         expected = X[index.numpy()].toarray().astype(np.float32)

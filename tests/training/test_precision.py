@@ -28,7 +28,7 @@ def test_only_products_are_in_bfloat16():
 
 
 def test_inference_is_in_float32():
-    """It stays as it is when the precision of training is changed afterwards."""
+    """The scores do not change if the precision of training is changed afterwards."""
     model = fitted("bfloat16", max_iter=2)
     scores = model.decision_function(X)
     np.testing.assert_array_equal(
@@ -40,14 +40,14 @@ def test_tf32_is_float32_on_a_cpu():
     assert fitted("tf32", device="cpu").loss_curve_ == fitted("float32").loss_curve_
 
 
-def test_the_switch_of_the_process_is_set_back():
+def test_the_setting_of_the_process_is_restored():
     before = torch.get_float32_matmul_precision()
     with products_in("tf32", torch.device("cuda")):
         assert torch.get_float32_matmul_precision() == "high"
     assert torch.get_float32_matmul_precision() == before
 
 
-def test_the_other_estimators_take_it_too():
+def test_the_other_estimators_have_the_parameter_too():
     digits = np.random.RandomState(0).rand(30, 12)
     vae = VAETransformer(2, precision="bfloat16", max_iter=2, random_state=0)
     assert np.isfinite(vae.fit_transform(digits)).all()

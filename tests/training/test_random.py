@@ -13,6 +13,6 @@ def test_streams_repeat_and_differ():
     assert all(not torch.equal(draws[0], other) for other in draws[2:])
 
 
-def test_seed_follows_random_state():
+def test_seed_depends_on_random_state():
     assert draw_seed(3) == draw_seed(np.random.RandomState(3))
     assert draw_seed(3) != draw_seed(4)

@@ -1,1 +1,1 @@
-"""Workers of other packages, each run in an environment of its own."""
+"""Workers of other packages, each of which runs in a separate environment."""

@@ -1,11 +1,11 @@
 """VAECF of Cornac, a contestant of the speed benchmark.
 
-What is timed: an epoch is the package's own loop, `learn`, for one epoch. It makes a
-new Adam whose state is laid out in the first step, which is a small part of an epoch.
-Recommending is `rank(user, items, k)` for one user after the other, among the items
-that the user has not seen: the package takes one user at a time, and its `recommend`,
-which also leaves out the seen items, sorts the whole catalogue first. Building the
-data set belongs to the preparation.
+The timed actions: an epoch is the package's own loop, `learn`, for one epoch. It makes
+a new Adam whose state is allocated in the first step, which is a small part of an
+epoch. Recommending is `rank(user, items, k)` for one user after the other, among the
+items that the user has not seen: the package takes one user at a time, and its
+`recommend`, which also leaves out the seen items, sorts the whole catalogue first.
+Building the data set is not timed.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ from benchmarks.speed.contestant import Batches, serve
 
 
 class LimitedDataset(Dataset):
-    """A data set whose batches of users are counted, and can end early."""
+    """A data set whose batches of users are counted and can be limited."""
 
     batches = Batches()
 
@@ -28,7 +28,7 @@ class LimitedDataset(Dataset):
 
 
 class CornacVAECF:
-    """The package's own data set and model on a matrix."""
+    """The package's own data set and model for a matrix."""
 
     def __init__(self, X, settings):
         self.settings = settings
@@ -42,7 +42,7 @@ class CornacVAECF:
             n_epochs=0,
             batch_size=settings.batch_size,
         )
-        # Without an epoch it only makes the network.
+        # With n_epochs=0, fit only makes the network.
         self.model.fit(self._data)
 
     def epoch(self):
@@ -63,7 +63,7 @@ class CornacVAECF:
         return {"count": len(self.top_items())}
 
     def top_items(self):
-        """Items of each user, best first."""
+        """Return the items of each user, best first."""
         n_users = self.settings.n_users or self._data.num_users
         return np.array([self._rank(user) for user in range(n_users)])
 
@@ -77,7 +77,7 @@ class CornacVAECF:
 
 
 def make_dataset(X):
-    """Make the data set from arrays: `from_uir` would go through tuples in Python."""
+    """Make the data set from arrays; `from_uir` would loop over tuples in Python."""
     users, items = X.nonzero()
     return LimitedDataset(
         num_users=X.shape[0],

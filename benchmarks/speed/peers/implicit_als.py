@@ -1,13 +1,14 @@
-"""ALS of implicit, a contestant of the speed benchmark; not a VAE, but what many use.
+"""ALS of implicit, a contestant of the speed benchmark; not a VAE, but widely used.
 
-What is timed: an epoch is one iteration, both half-steps, by the time that the package
-itself hands to its callback; the transposition of the matrix that every `fit` begins
-with is outside. Recommending is `recommend` of batches of users, with the factors that
-the model holds: no factors are computed from rows, as a VAE encodes them each time.
+The timed actions: an epoch is one iteration of both half-steps, with the time that the
+package passes to its callback; it does not include the transposition of the matrix at
+the start of every `fit`. Recommending is `recommend` for batches of users, with the
+stored factors of the users: they are not computed from rows, whereas a VAE encodes the
+rows each time.
 
-The latent width is that of the VAEs. Scores are products of vectors as long as the
-factors, in a VAE as long as its last hidden layer, so recommending is timed at both
-widths, and at 128, a usual number of factors.
+The number of factors is the latent width of the VAEs. Scores are products of vectors,
+which have the length of the factors here and of the last hidden layer in a VAE. So
+recommending is timed at both widths, and at 128, a usual number of factors.
 """
 
 import numpy as np
@@ -16,12 +17,12 @@ from implicit.als import AlternatingLeastSquares
 from benchmarks.speed.contestant import serve
 
 FEW_FACTORS = 128
-# Their scores are held at once.
+# The scores of this many users are in memory at the same time.
 USERS_AT_ONCE = 1000
 
 
 class ImplicitALS:
-    """The package's own model on a matrix."""
+    """The package's own model for a matrix."""
 
     def __init__(self, X, settings):
         self.settings = settings
@@ -29,7 +30,7 @@ class ImplicitALS:
         self._models = {}
 
     def model(self, n_factors):
-        """Model of so many factors, after one iteration."""
+        """Return the model with `n_factors` factors, after at least one iteration."""
         if n_factors not in self._models:
             self._models[n_factors] = AlternatingLeastSquares(
                 factors=n_factors,
@@ -42,7 +43,7 @@ class ImplicitALS:
 
     def _iterate(self, n_factors):
         seconds = []
-        # A second fit goes on with the factors of the first.
+        # A second fit continues with the factors of the first.
         self.model(n_factors).fit(
             self._X,
             show_progress=False,
@@ -57,14 +58,14 @@ class ImplicitALS:
         return {"count": len(self.top_items(self.settings.latent))}
 
     def recommend_wide(self):
-        """Recommend by factors as many as the last hidden layer of the VAEs has."""
+        """Recommend with as many factors as the VAEs have units before the output."""
         return {"count": len(self.top_items(self.settings.hidden))}
 
     def recommend_few(self):
         return {"count": len(self.top_items(FEW_FACTORS))}
 
     def top_items(self, n_factors):
-        """Items of each user, best first."""
+        """Return the items of each user, best first."""
         model = self.model(n_factors)
         users = np.arange(self.settings.n_users or self._X.shape[0])
         return np.concatenate(

@@ -1,10 +1,10 @@
 """MultiVAE of RecBole, a contestant of the speed benchmark.
 
-What is timed: an epoch is a call of the trainer's `_train_epoch`, which is what the
+The timed actions: an epoch is a call of the trainer's `_train_epoch`, whose time the
 package's own log gives as the training time of an epoch; validation and the saving of
-checkpoints are outside. Recommending is `full_sort_topk` on batches of users, the call
-of its documentation. Reading the files, building the dense matrix of histories and the
-test loader belong to the preparation.
+checkpoints are not included. Recommending is `full_sort_topk` for batches of users, as
+in its documentation. Reading the files, and building the dense matrix of histories and
+the test loader, are not timed.
 """
 
 import tempfile
@@ -25,12 +25,12 @@ NAME = "matrix"
 
 
 class RecBoleMultiVAE:
-    """The package's own dataset, loaders, model and trainer on a matrix."""
+    """The package's own dataset, loaders, model and trainer for a matrix."""
 
     def __init__(self, X, settings):
         self.settings = settings
         self._batches = Batches(settings.n_batches)
-        # Its logs go to the folder that one stands in.
+        # The package writes its logs to the current folder.
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
             write_atomic_files(X, Path(folder))
             config = Config("MultiVAE", NAME, config_dict=parameters(folder, settings))
@@ -50,8 +50,8 @@ class RecBoleMultiVAE:
         return {"count": len(self.top_items())}
 
     def top_items(self):
-        """Items of each user, best first, by the package's own numbers."""
-        # Number 0 is padding, and the users come in the order of the file.
+        """Return the items of each user, best first, as numbers of the package."""
+        # Number 0 is padding, and the users are in the order of the file.
         n_users = self.settings.n_users or self.dataset.user_num - 1
         users = np.arange(1, n_users + 1)
         return np.concatenate(
@@ -68,14 +68,14 @@ class RecBoleMultiVAE:
 
 
 def parameters(folder, settings):
-    """What differs from the defaults of the package."""
+    """Return the parameters that differ from the defaults of the package."""
     return {
         "data_path": folder,
         "checkpoint_dir": str(Path(folder, "saved")),
         "benchmark_filename": ["train", "held_out", "held_out"],
         "train_batch_size": settings.batch_size,
         "mlp_hidden_size": [settings.hidden],
-        # Half of it are the means, half the log-variances.
+        # One half is for the means, the other for the log-variances.
         "latent_dimension": 2 * settings.latent,
         "use_gpu": False,
         "show_progress": False,
@@ -84,10 +84,10 @@ def parameters(folder, settings):
 
 
 def write_atomic_files(X, folder):
-    """Write all interactions for training, and one unseen item a user as held out.
+    """Write all interactions for training, and one unseen item per user as held out.
 
-    What a test loader excludes is the history less what is held out, so that nothing
-    of the history may be held out.
+    A test loader excludes the items of the history that are not held out, so no item of
+    the history may be held out.
     """
     users, items = X.nonzero()
     write_interactions(folder, "train", users, items)
@@ -104,7 +104,7 @@ def write_interactions(folder, part, users, items):
 
 
 def first_unseen(seen):
-    """The least number that is not among these, which are sorted."""
+    """Return the smallest number from 0 that is not in the sorted array `seen`."""
     gaps = np.flatnonzero(seen != np.arange(len(seen)))
     return gaps[0] if len(gaps) else len(seen)
 

@@ -1,10 +1,10 @@
 """MultVAE of RecPack, a contestant of the speed benchmark.
 
-What is timed: an epoch is a call of the algorithm's `_train_epoch`, which its `fit`
-times and logs too; the validation that `fit` cannot do without is outside.
-Recommending is what its pipelines and metrics do: `predict`, the history subtracted,
-`get_top_K_ranks`. It goes by batches of users, as `predict` makes lists of Python
-objects as large as users x items.
+The timed actions: an epoch is a call of the algorithm's `_train_epoch`, which its `fit`
+times and logs too; the validation, which `fit` requires, is not included. Recommending
+is done as in its pipelines and metrics: `predict`, subtraction of the history, and
+`get_top_K_ranks`. It is done in batches of users, because `predict` makes lists of
+Python objects of the size users x items.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from benchmarks.speed.contestant import Batches, serve
 
 
 class RecPackMultVAE:
-    """The package's own algorithm on a matrix."""
+    """The package's own algorithm for a matrix."""
 
     def __init__(self, X, settings):
         self.settings = settings
@@ -41,7 +41,7 @@ class RecPackMultVAE:
         return {"count": sum(ranks.shape[0] for ranks in self.top_ranks())}
 
     def top_ranks(self):
-        """Ranks of the best items of each user, as a CSR matrix for each batch."""
+        """Return the ranks of each user's best items, as a CSR matrix per batch."""
         X = self._X[: self.settings.n_users]
         size = self.settings.batch_size
         return [
@@ -49,7 +49,7 @@ class RecPackMultVAE:
         ]
 
     def top_items(self):
-        """Items of each user, best first."""
+        """Return the items of each user, best first."""
         k = self.settings.n_items
         return np.concatenate(
             [
