@@ -6,6 +6,8 @@ RUN := $(VENV)/bin/python
 DATA ?=
 DEMO_ARGS ?=
 MUTANTS ?=
+# Tests run in as many processes as there are cores.
+PARALLEL := -n auto --maxprocesses 8 --dist worksteal
 # Tests whose results depend on the arithmetic of the processor.
 NUMERICAL := tests/test_*.py tests/baselines tests/collaborative tests/guarantees \
 	tests/metrics tests/model_selection tests/nn tests/saving tests/training tests/utils
@@ -37,15 +39,15 @@ demo: $(VENV)/.installed
 
 ## The test suite, under ten minutes on two cores
 test: $(VENV)/.installed
-	SCIPY_ARRAY_API=1 $(RUN) -m pytest -m "not slow"
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest $(PARALLEL) -m "not slow"
 
 ## With the slow tests and those on real data (SKVAE_DATA, default ../shared/data)
 test-all: $(VENV)/.installed
-	SCIPY_ARRAY_API=1 $(RUN) -m pytest
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest $(PARALLEL)
 
 ## The same suite on the oldest supported versions
 test-oldest: $(OLDEST)/.installed
-	SCIPY_ARRAY_API=1 $(OLDEST)/bin/python -m pytest -m "not slow"
+	SCIPY_ARRAY_API=1 $(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
 ## The numerical tests with the arithmetic of other processors, as far as settings go
 test-processors: $(VENV)/.installed
@@ -59,8 +61,8 @@ test-processors: $(VENV)/.installed
 
 define numerical
 	@echo "== $(1)"
-	SCIPY_ARRAY_API=1 $(1) $(RUN) -m pytest -q -m "not slow" -p no:cacheprovider \
-		$(NUMERICAL)
+	SCIPY_ARRAY_API=1 $(1) $(RUN) -m pytest $(PARALLEL) -q -m "not slow" \
+		-p no:cacheprovider $(NUMERICAL)
 endef
 
 ## The tests of the source distribution, from nothing but its files
@@ -69,7 +71,7 @@ test-sdist: $(VENV)/.installed
 	$(RUN) -m pip install --quiet build
 	$(RUN) -m build --sdist --outdir build/sdist
 	cd build/sdist && tar -xzf skvae-*.tar.gz && cd skvae-*/ && \
-		SCIPY_ARRAY_API=1 $(abspath $(RUN)) -m pytest -m "not slow"
+		SCIPY_ARRAY_API=1 $(abspath $(RUN)) -m pytest $(PARALLEL) -m "not slow"
 
 ## Lines and branches that the suite runs; fails under 95 % (pyproject.toml)
 coverage: $(VENV)/.installed

@@ -13,9 +13,9 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
+from skvae._base._attribute_types import array, curve
 from skvae._base._module import ModuleEstimator, restored_on_error
 from skvae._base._recommender import RecommenderMixin
-from skvae._base._saved_attributes import array, curve
 from skvae._collaborative._content import (
     ContentSettings,
     PretrainingInterrupted,

@@ -15,8 +15,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
+from skvae._base._attribute_types import array
 from skvae._base._recommender import RecommenderMixin
-from skvae._base._saved_attributes import array
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
 from skvae._training import MAX_TOTAL

@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 from skorch.callbacks import Callback
 
-from skvae._base._saved_attributes import array
+from skvae._base._attribute_types import array
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import LIKELIHOODS, Generators, elbo, kl_to_standard_normal
 from skvae._training import starting_outputs

@@ -19,8 +19,14 @@ from skvae.utils.estimator_checks import parametrize_with_recommender_checks
 SMALL = {"n_components": 4, "batch_size": 20, "max_iter": 5}
 
 
-def linear_network(n_in, n_out):
-    return torch.nn.Linear(n_in, n_out)
+class LinearNetwork:
+    """Factory with a name that is the same in every process."""
+
+    def __call__(self, n_in, n_out):
+        return torch.nn.Linear(n_in, n_out)
+
+    def __repr__(self):
+        return "LinearNetwork()"
 
 
 class FitsWithItemFeatures:
@@ -70,7 +76,7 @@ ESTIMATORS = [
     VAETransformer(**SMALL, likelihood="multinomial"),
     VAETransformer(**SMALL, likelihood="poisson"),
     VAETransformer(**SMALL, variational=False, dropout=0.2, hidden_dropout=0.2),
-    VAETransformer(**SMALL, encoder=linear_network, decoder=linear_network),
+    VAETransformer(**SMALL, encoder=LinearNetwork(), decoder=LinearNetwork()),
 ]
 BASELINES = [
     Popularity(),

@@ -449,7 +449,7 @@ def make_decoder(n_in, n_out):
 
 
 @pytest.mark.parametrize("variational", [True, False])
-def test_own_networks_train_reproducibly_and_clone(variational):
+def test_custom_networks_train_reproducibly_and_clone(variational):
     X = load_digits().data[:100] / 16
     model = VAETransformer(
         **SMALL, encoder=Convolutional, decoder=make_decoder, variational=variational
@@ -466,7 +466,7 @@ def test_own_networks_train_reproducibly_and_clone(variational):
     assert copy.deepcopy(model).partial_fit(X).n_iter_ == 6
 
 
-def test_own_networks_get_dense_rows_of_sparse_data(counts):
+def test_custom_networks_get_dense_rows_of_sparse_data(counts):
     settings = {**SMALL, "encoder": make_decoder, "likelihood": "poisson"}
     sparse = VAETransformer(**settings).fit(sp.csr_array(counts))
     dense = VAETransformer(**settings).fit(counts)

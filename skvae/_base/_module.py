@@ -15,7 +15,7 @@ from sklearn.base import (
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from skvae._base._saved_attributes import count, curve, ids, number
+from skvae._base._attribute_types import count, curve, ids, number
 from skvae._nn import ACTIVATIONS
 from skvae._training import (
     PRECISIONS,

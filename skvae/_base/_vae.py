@@ -14,8 +14,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
+from skvae._base._attribute_types import array, curve, number
 from skvae._base._module import ModuleEstimator, restored_on_error
-from skvae._base._saved_attributes import array, curve, number
 from skvae._nn import (
     VAE,
     antithetic_noise,
@@ -23,6 +23,7 @@ from skvae._nn import (
     importance_weighted_log_prob,
 )
 from skvae._training import (
+    LR_SCHEDULES,
     Checkpoint,
     RowBatches,
     Stream,
@@ -82,7 +83,7 @@ class BaseVAE(ModuleEstimator):
     _parameter_constraints: dict = {
         **ModuleEstimator._parameter_constraints,
         "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
-        "lr_schedule": [StrOptions({"cosine", "plateau"}), Callback, None],
+        "lr_schedule": [StrOptions(set(LR_SCHEDULES)), Callback, None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),

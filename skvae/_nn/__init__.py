@@ -2,9 +2,9 @@
 
 from skvae._nn._bounds import antithetic_noise, elbo, importance_weighted_log_prob
 from skvae._nn._buffers import reused_buffers
+from skvae._nn._custom_network import CustomNetwork
 from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae._nn._likelihoods import LIKELIHOODS, Generators, Multinomial
-from skvae._nn._own_network import OwnNetwork
 from skvae._nn._sparse_rows import SparseRows
 from skvae._nn._vae import VAE, kl_to_standard_normal
 
@@ -16,7 +16,7 @@ __all__ = [
     "VAE",
     "Linear",
     "Multinomial",
-    "OwnNetwork",
+    "CustomNetwork",
     "SparseRows",
     "TiedMLP",
     "antithetic_noise",

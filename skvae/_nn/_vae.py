@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from skvae._nn._custom_network import CustomNetwork
 from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae._nn._likelihoods import as_dense
-from skvae._nn._own_network import OwnNetwork
 from skvae._nn._sparse_rows import SparseRows
 
 # Keeps variances and their inverses finite in float32 for any output of the encoder.
@@ -65,7 +65,7 @@ class VAE(nn.Module):
         Key of `ACTIVATIONS` for a code that is not a distribution; None for
         `activation`.
     encoder, decoder : callable or None, default=None
-        Factories of networks that replace the perceptrons; see `OwnNetwork`. The
+        Factories of networks that replace the perceptrons; see `CustomNetwork`. The
         encoder returns the mean and, next to it, the log-variance.
     """
 
@@ -97,7 +97,7 @@ class VAE(nn.Module):
         self.log_variance = None
         if encoder is not None:
             n_out = (1 + variational) * n_components
-            self.encoder = OwnNetwork(
+            self.encoder = CustomNetwork(
                 encoder, n_features, n_out, name="encoder", generator=generator
             )
         else:
@@ -107,7 +107,7 @@ class VAE(nn.Module):
             with torch.no_grad():
                 self.log_variance.bias += initial_log_variance
         if decoder is not None:
-            self.decoder = OwnNetwork(
+            self.decoder = CustomNetwork(
                 decoder, n_components, n_features, name="decoder", generator=generator
             )
         elif tied_weights:
@@ -175,11 +175,11 @@ class VAE(nn.Module):
 
         A decoder made by the user's factory is not changed.
         """
-        if not isinstance(self.decoder, OwnNetwork):
+        if not isinstance(self.decoder, CustomNetwork):
             self.decoder.output_bias.add_(amount)
 
     def _encode(self, x, generator, with_variance=True):
-        if isinstance(self.encoder, OwnNetwork):
+        if isinstance(self.encoder, CustomNetwork):
             outputs = self.encoder(as_dense(x), generator)
             return outputs.chunk(2, dim=1) if self.variational else (outputs, None)
         hidden = self.encoder.hidden(x, generator)

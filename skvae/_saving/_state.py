@@ -108,7 +108,7 @@ def _blank_module(estimator, n_features, weights, **factories):
 
 def _planned_module(estimator, n_features, weights):
     """Module that the parameters describe, without memory and own networks."""
-    own = _own_networks(estimator)
+    own = _custom_networks(estimator)
     n_layers = len(estimator.hidden_layer_sizes)
     if len(own) < len(FACTORIES) and n_layers > len(weights):
         raise ValueError(
@@ -122,7 +122,7 @@ def _planned_module(estimator, n_features, weights):
 def _filled_module(estimator, n_features, weights, planned):
     """Module with these weights: the planned one, or one with the user's networks."""
     module = planned
-    own = _own_networks(estimator)
+    own = _custom_networks(estimator)
     if own:
         module = _blank_module(estimator, n_features, weights)
     _check_tensors(weights, _layout(module.state_dict()))
@@ -131,7 +131,7 @@ def _filled_module(estimator, n_features, weights, planned):
     return module.eval()
 
 
-def _own_networks(estimator):
+def _custom_networks(estimator):
     return [name for name in FACTORIES if getattr(estimator, name, None) is not None]
 
 

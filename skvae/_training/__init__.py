@@ -7,7 +7,7 @@ from skvae._training._device import device_of, resolve_device
 from skvae._training._net import Outcome, VAENet, make_net, train
 from skvae._training._precision import PRECISIONS
 from skvae._training._random import Stream, draw_seed, make_generator, stream_seed
-from skvae._training._schedules import annealing_steps, count_steps
+from skvae._training._schedules import LR_SCHEDULES, annealing_steps, count_steps
 from skvae._training._state import (
     TrainingState,
     copy_to_cpu,
@@ -21,6 +21,7 @@ from skvae._training._statistics import (
 )
 
 __all__ = [
+    "LR_SCHEDULES",
     "MAX_TOTAL",
     "PRECISIONS",
     "Checkpoint",

@@ -7,6 +7,9 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 
+# Names of schedules of the learning rate; see `make_lr_schedule`.
+LR_SCHEDULES = ("cosine", "plateau")
+
 
 def count_steps(n_rows, batch_size, n_epochs):
     """Number of steps of a fit of `n_epochs` epochs."""

@@ -71,7 +71,7 @@ def test_training_continues_with_the_same_bits(name, how, path):
     assert_same(fitted_attributes(both[1]), fitted_attributes(both[0]))
 
 
-def test_own_networks_are_created_by_their_factories(path):
+def test_custom_networks_are_created_by_their_factories(path):
     settings = {"encoder": make_network, "decoder": make_network}
     model = VAETransformer(3, **SMALL, **settings).fit(REAL)
     save_model(model, path, omit=("encoder", "decoder"))

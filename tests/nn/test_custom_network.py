@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from skvae._nn import OwnNetwork
+from skvae._nn import CustomNetwork
 
 
 def generator(seed=0):
@@ -12,7 +12,7 @@ def generator(seed=0):
 
 
 def make(factory=nn.Linear, seed=0):
-    return OwnNetwork(factory, 3, 2, name="encoder", generator=generator(seed))
+    return CustomNetwork(factory, 3, 2, name="encoder", generator=generator(seed))
 
 
 def test_weights_depend_on_the_generator_and_the_global_one_is_unchanged():

@@ -1,4 +1,4 @@
-"""How the fitted attributes of an estimator are saved; each class lists its own."""
+"""Types of fitted attributes, with which each class lists those that are saved."""
 
 import json
 from collections.abc import Callable

@@ -31,7 +31,7 @@ def default_generators_seeded(seed, device):
         yield
 
 
-class OwnNetwork(nn.Module):
+class CustomNetwork(nn.Module):
     """A module made by a factory, with seeded randomness and a checked output.
 
     Initial weights, and noise such as that of `torch.nn.Dropout`, are drawn with a seed
