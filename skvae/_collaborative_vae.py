@@ -170,8 +170,9 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         over the other parameters trains it once.
 
     callbacks : list of skorch callbacks, default=None
-        Callbacks of the rounds, or pairs of a name and a callback. They are cloned
-        before use.
+        Callbacks of the rounds, or pairs of a name and a callback. They are not
+        copied, so that after the fit they hold what they have learned; searches clone
+        them together with the estimator.
 
     device : str or torch.device, default="auto"
         Device to compute on. "auto" takes a CUDA device if there is one.

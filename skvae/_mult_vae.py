@@ -1,7 +1,9 @@
 """Mult-VAE and Mult-DAE for top-N recommendation (Liang et al. 2018)."""
 
+import operator
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -19,7 +21,7 @@ from skvae._base._attribute_types import array
 from skvae._base._recommender import RecommenderMixin
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
-from skvae._training import MAX_TOTAL
+from skvae._training import MAX_TOTAL, Stream, make_generator
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
@@ -136,7 +138,8 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
 
     warm_start : bool, default=False
         Whether `fit` continues from the previous fit, with its weights, optimiser
-        state and annealing, instead of starting afresh.
+        state and annealing, instead of starting afresh. The learning-rate schedule
+        starts again, over the next `max_iter` epochs.
 
     checkpoint : str or path-like, default=None
         File in which `fit` saves its state, so that the same call resumes a fit that
@@ -146,8 +149,9 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         saves nothing. See the Notes of :class:`MultVAERecommender`.
 
     callbacks : list of skorch callbacks, default=None
-        Callbacks, or pairs of a name and a callback. They are cloned before use. An
-        `EarlyStopping` among them may end the fit.
+        Callbacks, or pairs of a name and a callback. They are not copied, so that
+        after the fit they hold what they have learned; searches clone them together
+        with the estimator. An `EarlyStopping` among them may end the fit.
 
     device : str or torch.device, default="auto"
         Device to compute on. "auto" takes a CUDA device if there is one.
@@ -350,7 +354,9 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         ----------
         X : {array-like, sparse matrix} of shape (n_users, n_items)
             Interactions: positive where the user interacted with the item, either 1
-            or a count, which weighs it.
+            or a count, which weighs it. With `warm_start` there may be more columns
+            than in the previous fit: new items after the old ones, of which everything
+            that was learned is kept.
         y : Ignored
             Present by convention.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
@@ -508,6 +514,55 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
     @property
     def _needs_validation(self):
         return self.early_stopping or (self.beta == "auto" and self.variational)
+
+    def _check_rows_to_continue(self, X):
+        """Validate X, and add new items to the network if X has more columns."""
+        n_before = self.n_features_in_
+        names = getattr(self, "feature_names_in_", None)
+        X = self._check_rows(X, reset=True)
+        now = getattr(self, "feature_names_in_", None)
+        renamed = (names is None) != (now is None) or (
+            names is not None and not np.array_equal(names, now[:n_before])
+        )
+        if X.shape[1] < n_before or renamed:
+            raise ValueError(
+                f"X has {X.shape[1]} columns (items) and the previous fit had "
+                f"{n_before}. warm_start=True continues the previous fit: pass its "
+                "columns in the same order, with the same names, and new items after "
+                "them; or set warm_start=False to start afresh."
+            )
+        if X.shape[1] > n_before:
+            self._add_items()
+        return X
+
+    @torch.no_grad()
+    def _add_items(self):
+        """Make a network of `n_features_in_` items that keeps what was learned."""
+        seed, old = self._state.seed, self._module.state_dict()
+        module = self._make_module(make_generator(seed, Stream.INITIAL_WEIGHTS))
+        new = module.state_dict()
+        grown = {}
+        for name, weight in new.items():
+            part = old.get(name)
+            if part is None or sum(map(operator.ne, part.shape, weight.shape)) > 1:
+                raise ValueError(
+                    "The parameters of the network were changed since the previous "
+                    "fit, so items cannot be added to it; restore them, or set "
+                    "warm_start=False."
+                )
+            place = tuple(map(slice, part.shape))
+            weight[place] = part.cpu()
+            grown[name] = {}
+            for key, moment in (self._state.optimizer or {}).get(name, {}).items():
+                if moment.ndim:
+                    padded = torch.zeros_like(weight)
+                    padded[place] = moment.cpu()
+                    moment = padded
+                grown[name][key] = moment
+        optimizer = {name: moments for name, moments in grown.items() if moments}
+        self._module = module.to(self._module_device)
+        self._state = replace(self._state, optimizer=optimizer or None)
+        vars(self).pop("item_ids_", None)
 
     def _split_validation(self, X, seed):
         """Hold out whole users, and of these a part of the interactions.

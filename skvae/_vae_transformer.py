@@ -145,7 +145,8 @@ class VAETransformer(BaseVAE):
 
     warm_start : bool, default=False
         Whether `fit` continues from the previous fit, with its weights, optimiser
-        state and annealing, instead of starting afresh.
+        state and annealing, instead of starting afresh. The learning-rate schedule
+        starts again, over the next `max_iter` epochs.
 
     checkpoint : str or path-like, default=None
         File in which `fit` saves its state, so that the same call resumes a fit that
@@ -155,8 +156,9 @@ class VAETransformer(BaseVAE):
         saves nothing. See the Notes of :class:`MultVAERecommender`.
 
     callbacks : list of skorch callbacks, default=None
-        Callbacks, or pairs of a name and a callback. They are cloned before use. An
-        `EarlyStopping` among them may end the fit.
+        Callbacks, or pairs of a name and a callback. They are not copied, so that
+        after the fit they hold what they have learned; searches clone them together
+        with the estimator. An `EarlyStopping` among them may end the fit.
 
     device : str or torch.device, default="auto"
         Device to compute on. "auto" takes a CUDA device if there is one.

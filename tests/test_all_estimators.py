@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from sklearn.base import clone
@@ -255,8 +256,8 @@ def test_fit_is_silent_by_default_and_shows_progress_on_request(name, capsys):
     assert capsys.readouterr() == ("", "")
     model = fitted(name, verbose=1)
     shown = capsys.readouterr().err
-    assert f"{type(model).__name__}: 100%" in shown
-    assert "4/4" in shown
+    assert f"{type(model).__name__}, epoch 4/4: 100%" in shown
+    assert ("objective=" if name == "factors" else "nll=") in shown
     fitted(name, verbose=2)
     printed = "objective" if name == "factors" else "train_loss"
     assert printed in capsys.readouterr().out
@@ -274,21 +275,65 @@ def test_training_on_either_device_gives_close_models(name, device):
 
 
 class EpochRecorder(Callback):
-    """Records the epochs in a list of the class, as callbacks are cloned."""
+    """Records the epochs in an attribute that is not a parameter."""
 
-    seen = []
+    def __init__(self):
+        self.seen = []
 
     def on_epoch_end(self, net, **kwargs):
         self.seen.append(net.history[-1, "epoch"])
 
 
 @each_model
-def test_callbacks_are_cloned_and_called(name):
-    recorder = EpochRecorder()
-    EpochRecorder.seen.clear()
-    model = fitted(name, callbacks=[recorder, ("named", EpochRecorder())])
-    assert EpochRecorder.seen == [1, 1, 2, 2, 3, 3, 4, 4]
+def test_callbacks_are_called_and_keep_what_they_learn(name):
+    recorder, named = EpochRecorder(), EpochRecorder()
+    model = MODELS[name][0]
+    model = clone(model).set_params(callbacks=[recorder, ("named", named)])
+    model.fit(ROWS, **MODELS[name][1])
     assert model.callbacks[0] is recorder
+    assert recorder.seen == named.seen == [1, 2, 3, 4]
+    model.fit(ROWS, **MODELS[name][1])
+    assert recorder.seen == [1, 2, 3, 4] * 2
+
+
+class ReportToOptuna(Callback):
+    """Reports the validation score of each epoch, and ends a trial that is pruned."""
+
+    def __init__(self, trial):
+        self.trial = trial
+
+    def on_epoch_end(self, net, **kwargs):
+        epoch = len(net.history)
+        self.trial.report(net.history[-1, "valid_score"], epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def test_reports_to_optuna_arrive_and_prune():
+    validation = validation_set("Mult-VAE")
+    models = []
+
+    def objective(trial):
+        rate = trial.suggest_float("learning_rate_init", 1e-6, 1e-2, log=True)
+        model = clone(MODELS["Mult-VAE"][0]).set_params(
+            learning_rate_init=rate, callbacks=[ReportToOptuna(trial)]
+        )
+        models.append(model)
+        model.fit(ROWS, **validation)
+        return model.best_validation_score_
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    pruner = optuna.pruners.ThresholdPruner(lower=0.4)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    for rate in (1e-2, 1e-6):
+        study.enqueue_trial({"learning_rate_init": rate})
+    study.optimize(objective, n_trials=2)
+    complete, pruned = study.trials
+    assert complete.state == optuna.trial.TrialState.COMPLETE
+    assert list(complete.intermediate_values.values()) == models[0].validation_scores_
+    assert pruned.state == optuna.trial.TrialState.PRUNED
+    assert list(pruned.intermediate_values) == [1]
+    assert not hasattr(models[1], "n_iter_")  # as after any error
 
 
 @with_network

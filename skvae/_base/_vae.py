@@ -127,7 +127,10 @@ class BaseVAE(ModuleEstimator):
         """Fit on checked or unchecked rows; documented in `fit` of the subclasses."""
         with restored_on_error(self):
             continues = self._continues
-            X = self._check_rows(X, reset=not continues)
+            if continues:
+                X = self._check_rows_to_continue(X)
+            else:
+                X = self._check_rows(X, reset=True)
             self._check_settings()
             check_checkpoint(self)
             validation = self._own_validation(X_val, y_val)
@@ -157,9 +160,12 @@ class BaseVAE(ModuleEstimator):
     def partial_fit(self, X: MatrixLike, y: Any = None) -> "BaseVAE":
         """Train for one epoch on these rows, starting from the present model.
 
-        The first call creates a model. `annealing` continues from call to call, with
-        `max_iter` epochs of the size of the latest X as the planned length. No rows
-        are held out, and `checkpoint` is neither read nor written.
+        The first call creates a model. `annealing` and `lr_schedule` continue from
+        call to call, and from a `fit`, with `max_iter` epochs of the size of the
+        latest X as the planned length. After the planned epochs "cosine" stays at a
+        tenth of `learning_rate_init`, so that some calls on new rows alone learn what
+        is new in them and change other results little. No rows are held out, and
+        `checkpoint` is neither read nor written.
 
         Parameters
         ----------
@@ -190,13 +196,25 @@ class BaseVAE(ModuleEstimator):
                 seed = draw_seed(self.random_state)
                 self._choose_beta(X, None, seed)
                 self._start(seed)
-            self._run(X, n_epochs=1)
+            self._run(X, 1, new_plan=False)
         return self
 
     @property
     def _continues(self):
         """Whether `fit` continues from the fitted model."""
         return self.warm_start and hasattr(self, "_module")
+
+    def _check_rows_to_continue(self, X):
+        """Validate X for a `fit` that continues from the previous one."""
+        try:
+            return self._check_rows(X, reset=False)
+        except ValueError as error:
+            if np.ndim(X) == 2 and np.shape(X)[1] != self.n_features_in_:
+                raise ValueError(
+                    f"{error} warm_start=True continues the previous fit: pass its "
+                    "columns, or set warm_start=False to start afresh."
+                ) from error
+            raise
 
     @property
     def _needs_validation(self):
@@ -251,10 +269,13 @@ class BaseVAE(ModuleEstimator):
             **self._architecture(),
         )
 
-    def _run(self, X, n_epochs, validation=None, stop_early=False, resume=None):
-        """Train for so many epochs, and keep what was learned if interrupted."""
+    def _run(self, X, n_epochs, *args, **kwargs):
+        """Train for so many epochs, and keep what was learned if interrupted.
+
+        Further arguments are those of `_make_net`.
+        """
         batches = RowBatches(X, self._module_device, for_training=True)
-        net = self._make_net(len(batches), n_epochs, validation, stop_early, resume)
+        net = self._make_net(len(batches), n_epochs, *args, **kwargs)
         if self._state.optimizer is not None:
             # The moments continue; rate and decay are those of the present parameters.
             moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
@@ -271,11 +292,25 @@ class BaseVAE(ModuleEstimator):
         if outcome.interrupted:
             raise KeyboardInterrupt
 
-    def _make_net(self, n_rows, n_epochs, validation, stop_early, resume):
+    def _make_net(
+        self,
+        n_rows,
+        n_epochs,
+        validation=None,
+        stop_early=False,
+        resume=None,
+        *,
+        new_plan=True,
+    ):
+        """Make the net; with a new plan the learning-rate schedule starts again."""
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // 10))
-        planned_steps = count_steps(n_rows, batch_size, self.max_iter)
+        steps_per_epoch = count_steps(n_rows, batch_size, 1)
+        planned_steps = steps_per_epoch * self.max_iter
+        first_step = self._state.n_steps
+        if not new_plan:
+            first_step -= self._state.n_epochs * steps_per_epoch
         score_function = None
         if validation:  # the net trains this very module, in place
             score_function = lambda: self._validation_score(*validation)  # noqa: E731
@@ -294,6 +329,8 @@ class BaseVAE(ModuleEstimator):
             callbacks=make_callbacks(
                 n_epochs,
                 planned_steps=planned_steps,
+                steps_per_epoch=steps_per_epoch,
+                first_step=first_step,
                 verbose=self.verbose,
                 description=type(self).__name__,
                 lr_schedule=self.lr_schedule,

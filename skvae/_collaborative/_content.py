@@ -229,7 +229,8 @@ def content_net(
     **kwargs
         Further parameters of `make_net`.
     """
-    planned_steps = count_steps(n_rows, settings.batch_size, n_epochs)
+    steps_per_epoch = count_steps(n_rows, settings.batch_size, 1)
+    planned_steps = steps_per_epoch * n_epochs
     return make_net(
         module,
         seed=seed,
@@ -249,6 +250,7 @@ def content_net(
         callbacks=make_callbacks(
             n_epochs,
             planned_steps=planned_steps,
+            steps_per_epoch=steps_per_epoch,
             verbose=verbose,
             description=description,
             lr_schedule=settings.lr_schedule,

@@ -1,6 +1,5 @@
 """skorch callbacks of the package, and the list of callbacks of a fit."""
 
-from sklearn.base import clone
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 from skorch.utils import noop
 from tqdm.auto import tqdm
@@ -38,36 +37,60 @@ class ValidationScore(Callback):
 
 
 class ProgressBar(Callback):
-    """Show the number of epochs, the losses and the validation score in one line.
+    """Show the steps done, the time left, the losses and the validation score.
+
+    The likelihood and the KL are shown apart, as their weighted sum rises with beta.
 
     Parameters
     ----------
     n_epochs : int
         Planned epochs.
+    steps_per_epoch : int
+        Steps of an epoch.
     description : str
         Text before the bar.
     """
 
-    SHOWN = ("train_loss", "train_kl", "beta", "objective", "valid_score")
+    # Record of an epoch -> its name in the bar.
+    SHOWN = {
+        "train_reconstruction": "nll",
+        "train_kl": "kl",
+        "objective": "objective",
+        "valid_score": "score",
+    }
 
-    def __init__(self, n_epochs, description):
+    def __init__(self, n_epochs, steps_per_epoch, description):
         self.n_epochs = n_epochs
+        self.steps_per_epoch = steps_per_epoch
         self.description = description
 
     def on_train_begin(self, net, **kwargs):
         """Open the bar."""
-        self.bar_ = tqdm(total=self.n_epochs, desc=self.description, unit="epoch")
+        self.bar_ = tqdm(
+            total=self.n_epochs * self.steps_per_epoch,
+            desc=self._description(0),
+            unit="step",
+        )
+
+    def on_batch_end(self, net, **kwargs):
+        """Advance the bar by a step, without waiting for the loss."""
+        self.bar_.update()
 
     def on_epoch_end(self, net, **kwargs):
-        """Advance the bar."""
+        """Show the losses of the epoch."""
         epoch = net.history[-1]
-        shown = {name: epoch[name] for name in self.SHOWN if name in epoch}
+        shown = {name: epoch[key] for key, name in self.SHOWN.items() if key in epoch}
         self.bar_.set_postfix({k: f"{v:.4g}" for k, v in shown.items()}, refresh=False)
-        self.bar_.update(len(net.history) - self.bar_.n)  # some may have been resumed
+        n_done = len(net.history)  # some may have been resumed
+        self.bar_.set_description(self._description(n_done), refresh=False)
+        self.bar_.update(n_done * self.steps_per_epoch - self.bar_.n)
 
     def on_train_end(self, net, **kwargs):
         """Close the bar."""
         self.bar_.close()
+
+    def _description(self, n_done):
+        return f"{self.description}, epoch {n_done}/{self.n_epochs}"
 
 
 def check_callbacks(callbacks):
@@ -94,8 +117,10 @@ def make_callbacks(
     n_epochs,
     *,
     planned_steps,
+    steps_per_epoch,
     verbose,
     description,
+    first_step=0,
     lr_schedule=None,
     score_function=None,
     patience=None,
@@ -111,10 +136,14 @@ def make_callbacks(
         Planned epochs.
     planned_steps : int
         Steps that the learning-rate schedule spans.
+    steps_per_epoch : int
+        Steps of an epoch.
     verbose : int
         1 for a progress bar, more for a table with a line for each epoch.
     description : str
         Text before the progress bar.
+    first_step : int, default=0
+        Step at which the learning-rate schedule starts.
     lr_schedule : str, skorch callback or None, default=None
         As in `make_lr_schedule`.
     score_function : callable or None, default=None
@@ -124,7 +153,7 @@ def make_callbacks(
     tol : float, default=0.0
         Improvement that makes a score a better one.
     callbacks : sequence, default=()
-        Callbacks of the caller, which are cloned because skorch modifies them.
+        Callbacks of the caller. They are not copied, so that they keep what they learn.
     resume : Resume or None, default=None
         Callback of a fit with a checkpoint.
 
@@ -137,11 +166,13 @@ def make_callbacks(
     if validated:
         made.append(("validation_score", ValidationScore(score_function)))
     if verbose == 1:
-        made.append(("progress", ProgressBar(n_epochs, description)))
-    schedule = make_lr_schedule(lr_schedule, planned_steps, validated=validated)
+        made.append(("progress", ProgressBar(n_epochs, steps_per_epoch, description)))
+    schedule = make_lr_schedule(
+        lr_schedule, planned_steps, validated=validated, first_step=first_step
+    )
     if schedule is not None:
         made.append(("lr_schedule", schedule))
-    made += [clone(callback, safe=False) for callback in callbacks]
+    made += callbacks
     if verbose > 1:
         made.append(("print_log", PrintLog()))
     if validated:

@@ -9,6 +9,9 @@ from skorch.callbacks import Callback, LRScheduler
 
 # Names of schedules of the learning rate; see `make_lr_schedule`.
 LR_SCHEDULES = ("cosine", "plateau")
+# Factor of the learning rate in `partial_fit` after the planned epochs: a few epochs on
+# new rows alone learn what is new in them, and hardly change the other results.
+FACTOR_AFTER_PLAN = 0.1
 
 
 def count_steps(n_rows, batch_size, n_epochs):
@@ -48,10 +51,11 @@ def annealed_beta(step, cap, n_annealing_steps):
 def cosine_factor(step, planned_steps):
     """Factor of the learning rate at a step: half a cosine from 1 to 0.
 
-    Loshchilov & Hutter 2017, eq. 5, without restarts. After the planned steps it
-    stays at the factor of the last one.
+    Loshchilov & Hutter 2017, eq. 5. After the planned steps it is
+    `FACTOR_AFTER_PLAN`, so that a training which continues still learns.
     """
-    step = min(step, planned_steps - 1)
+    if step >= planned_steps:
+        return FACTOR_AFTER_PLAN
     return 0.5 * (1.0 + math.cos(math.pi * step / planned_steps))
 
 
@@ -61,20 +65,24 @@ class CosineSchedule(Callback):
     Parameters
     ----------
     planned_steps : int
-        Steps of the whole fit.
+        Steps of the schedule.
+    first_step : int, default=0
+        Step of the net at which the schedule starts.
     """
 
-    def __init__(self, planned_steps):
+    def __init__(self, planned_steps, first_step=0):
         self.planned_steps = planned_steps
+        self.first_step = first_step
 
     def on_batch_begin(self, net, **kwargs):
         """Set the rate of the step."""
-        rate = net.lr * cosine_factor(net.step_, self.planned_steps)
+        step = net.step_ - self.first_step
+        rate = net.lr * cosine_factor(step, self.planned_steps)
         for group in net.optimizer_.param_groups:
             group["lr"] = rate
 
 
-def make_lr_schedule(lr_schedule, planned_steps, *, validated):
+def make_lr_schedule(lr_schedule, planned_steps, *, validated, first_step=0):
     """Make the callback for a value of the parameter `lr_schedule`.
 
     Parameters
@@ -85,13 +93,15 @@ def make_lr_schedule(lr_schedule, planned_steps, *, validated):
         Steps of the whole fit.
     validated : bool
         Whether there is a validation score; if not, "plateau" monitors the loss.
+    first_step : int, default=0
+        Step of the net at which the schedule starts.
 
     Returns
     -------
     callback : Callback or None
     """
     if lr_schedule == "cosine":
-        return CosineSchedule(planned_steps)
+        return CosineSchedule(planned_steps, first_step)
     if lr_schedule == "plateau":
         return LRScheduler(
             torch.optim.lr_scheduler.ReduceLROnPlateau,

@@ -145,7 +145,8 @@ def test_shared_parameters_and_attributes_are_described_alike(one, other, sectio
 
 @pytest.mark.parametrize("method", ["fit", "recommend", "decision_function", "score"])
 def test_methods_of_recommenders_are_described_alike(method):
-    own = {"X_val"} if method == "fit" else ()  # rounds in one, epochs in the other
+    # One has epochs and a catalogue that grows, the other has rounds.
+    own = {"X", "X_val"} if method == "fit" else ()
     one = getattr(skvae.MultVAERecommender, method)
     other = getattr(skvae.CollaborativeVAE, method)
     assert_described_alike(one, other, "Parameters", own)

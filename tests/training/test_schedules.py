@@ -3,6 +3,7 @@ import math
 import pytest
 
 from skvae._training._schedules import (
+    FACTOR_AFTER_PLAN,
     annealed_beta,
     annealing_steps,
     cosine_factor,
@@ -27,8 +28,8 @@ def test_without_annealing_beta_is_the_cap_from_the_first_step():
     assert annealed_beta(0, 0.3, 0) == 0.3
 
 
-def test_cosine_falls_from_one_and_stays_positive_beyond_the_plan():
+def test_cosine_falls_from_one_and_has_its_own_factor_after_the_plan():
     assert cosine_factor(0, 10) == 1.0
     assert cosine_factor(5, 10) == pytest.approx(0.5)
     assert cosine_factor(9, 10) == pytest.approx((1 + math.cos(0.9 * math.pi)) / 2)
-    assert cosine_factor(50, 10) == cosine_factor(9, 10) > 0
+    assert cosine_factor(10, 10) == cosine_factor(50, 10) == FACTOR_AFTER_PLAN
