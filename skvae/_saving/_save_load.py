@@ -67,8 +67,8 @@ def save_model(
         ``item_ids_``. None takes the ids that the estimator was loaded with, if any.
     omit : iterable of str, default=()
         Parameters to leave out, which must then be passed to :func:`load_model`:
-        "callbacks", "decoder", "device", "encoder", "lr_schedule", "memory" or
-        "random_state". Needed for those that are objects and not numbers or text.
+        "callbacks", "decoder", "device", "encoder", "lr_schedule" or "random_state".
+        Needed for those that are objects and not numbers or text.
 
     Raises
     ------
@@ -90,8 +90,10 @@ def save_model(
     Notes
     -----
     Three things are not kept: metadata requests (`set_fit_request` and similar),
-    attributes that you set yourself, and `checkpoint`, which is a path of this machine
-    and None after loading. NumPy numbers among the parameters become Python numbers.
+    attributes that you set yourself, and `checkpoint` and `memory`, which are paths on
+    this machine and None after loading; a fit unpickles what it finds in the cache
+    `memory`, so a file must not name it. NumPy numbers among the parameters become
+    Python numbers.
 
     The moments of the optimiser make the file three times as large as the weights of
     the network, except for :class:`CollaborativeVAE`, which has none.
@@ -267,7 +269,11 @@ def _check_document(document):
         )
     known = ESTIMATORS[document["estimator"]]._get_param_names()
     omitted = document["omitted"]
-    known = [name for name in known if name not in LOCAL]
+    for name in LOCAL:
+        if name in document["parameters"]:
+            raise ValueError(
+                f"it holds the parameter {name!r}, which is a path on one machine"
+            )
     if unknown := [name for name in document["parameters"] if name not in known]:
         raise ValueError(f"{document['estimator']} has no parameter {unknown[0]!r}")
     for name in omitted:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from skvae import (
+    CollaborativeVAE,
     MultVAERecommender,
     VAETransformer,
     load_model,
@@ -17,9 +18,12 @@ from skvae import (
 )
 from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
 from tests.saving.models import (
+    CVAE,
     REAL,
     SMALL,
+    WORDS,
     X,
+    fitted,
 )
 
 
@@ -204,6 +208,38 @@ def test_bad_tensors_are_refused(name, tensor, message, path, saved):
         tensor = torch.frombuffer(bytearray(tensor), dtype=torch.uint8)
     forge(path, saved, **{name: tensor})
     assert_refused(path, message)
+
+
+@pytest.mark.parametrize("where", ["parameters", "omitted"])
+def test_a_file_cannot_name_a_cache_whose_content_would_be_unpickled(
+    where, path, monkeypatch
+):
+    monkeypatch.chdir(path.parent)
+    model = CollaborativeVAE(**CVAE, memory="cache").fit(X, item_features=WORDS)
+    results = list(path.parent.glob("cache/**/output.pkl"))
+    assert results
+    for result in results:
+        result.write_bytes(pickle.dumps(Payload()))
+    save_model(model, path)
+    load_model(path).fit(X, item_features=WORDS)
+    assert not os.path.exists("hit")
+
+    def name_the_cache(document):
+        if where == "parameters":
+            document["parameters"]["memory"] = "cache"
+        else:
+            document["omitted"].append("memory")
+
+    forge(path, path.read_bytes(), name_the_cache)
+    assert_refused(path, "'memory'")
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "memory"])
+def test_paths_of_the_machine_are_refused_in_a_file(name, path):
+    model = fitted("mult" if name == "checkpoint" else "cvae")
+    save_model(model, path)
+    forge(path, path.read_bytes(), lambda d: d["parameters"].update({name: "there"}))
+    assert_refused(path, f"parameter {name!r}, which is a path on one machine")
 
 
 def test_forged_file_without_changes_loads(path, saved):

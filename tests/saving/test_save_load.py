@@ -153,6 +153,19 @@ def test_missing_device_of_the_file_is_replaced_by_the_cpu(device, path):
         load_model(path, device=device)
 
 
+def test_caches_and_checkpoints_stay_on_the_machine(tmp_path, path):
+    """The next fit would unpickle what another person may have put into a cache."""
+    folder = tmp_path / "my own folder"
+    for memory in (str(folder), joblib.Memory(folder)):
+        save_model(MODELS["cvae"]().set_params(memory=memory), path)
+        assert b"my own folder" not in path.read_bytes()
+        assert load_model(path).memory is None
+    model = MODELS["mult"]().set_params(checkpoint=folder)
+    save_model(model, path)
+    assert b"my own folder" not in path.read_bytes()
+    assert load_model(path).checkpoint is None
+
+
 def test_model_of_partial_fit_can_be_saved(path):
     model = VAETransformer(3, **SMALL).partial_fit(REAL)
     save_model(model, path)
