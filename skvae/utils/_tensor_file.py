@@ -124,6 +124,45 @@ def read_tensor_file(path):
     return parse_json(metadata[DOCUMENT]), tensors
 
 
+def under(prefix, tensors):
+    """Tensors whose names begin with a prefix, by the rest of the name."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def layout_of(tensors, prefix=""):
+    """Type and shape of each tensor, by its name after a prefix."""
+    return {prefix + name: (t.dtype, tuple(t.shape)) for name, t in tensors.items()}
+
+
+def check_layout(tensors, expected):
+    """Raise a ValueError unless tensors have exactly these names, types and shapes.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        Tensors of a file.
+    expected : dict of str to (torch.dtype, tuple of int)
+        As `layout_of` returns it.
+    """
+    found = layout_of(tensors)
+    for what, names in {
+        "lacks": expected.keys() - found.keys(),
+        "has no place for": found.keys() - expected.keys(),
+    }.items():
+        if names:
+            raise ValueError(f"it {what} the tensor {min(names)!r}")
+    for name, layout in expected.items():
+        if found[name] != layout:
+            raise ValueError(
+                f"its tensor {name!r} has the type and shape {found[name]}, where "
+                f"its parameters require {layout}"
+            )
+
+
 def parse_json(text):
     """Parse JSON; refuse NaN, infinity and duplicate keys.
 
