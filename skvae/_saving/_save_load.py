@@ -53,7 +53,8 @@ def save_model(
     same results, and `warm_start` and `partial_fit` continue the training.
 
     A crash while saving leaves the old file at `path`, if there was one: the new file
-    replaces it only when it is complete and on the disk.
+    replaces it only when it is complete and on the disk. A temporary file that is left
+    beside it is removed by the next call for the same path.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def save_model(
         Fitted.
     path : str or path-like
         Path of the file. The usual suffix is ``.safetensors``, the format of the file.
+        If the file exists, the new one keeps its mode. If it is a symbolic link, the
+        link is kept and the file that it points to is replaced.
     item_ids : array-like of shape (`n_features_in_`,), default=None
         Ids of the columns of `X`, as text or as numbers, such as the ``item_ids`` of
         :func:`skvae.datasets.load_interactions`. The loaded estimator has them as
@@ -72,6 +75,9 @@ def save_model(
 
     Raises
     ------
+    OSError
+        If the file cannot be written, or if `path` is a folder, a device, a pipe or a
+        socket.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     TypeError
@@ -159,7 +165,7 @@ def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
 
     The file cannot run code, and nothing is unpickled: it holds parameters and numbers
     of one of the estimators of this package. All are checked before memory is
-    allocated for a network.
+    allocated for a network. Another process may replace the file in the meantime.
 
     Parameters
     ----------
@@ -179,10 +185,12 @@ def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
     Raises
     ------
     OSError
-        If the file cannot be opened; FileNotFoundError if there is none.
+        If the file cannot be opened, FileNotFoundError if there is none; or if it is a
+        folder, a device, a pipe or a socket.
     ValueError
-        If the file was not written by `save_model`, is damaged, or is inconsistent; if
-        `parameters` lacks one that was left out, or has another one.
+        If the file was not written by `save_model`, is damaged or inconsistent, or is
+        truncated while it is read; if `parameters` lacks one that was left out, or has
+        another one.
 
     Warns
     -----

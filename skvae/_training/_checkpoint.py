@@ -1,6 +1,5 @@
 """Checkpoints: the file from which an interrupted fit resumes (`checkpoint`)."""
 
-import glob
 import hashlib
 import json
 import os
@@ -132,7 +131,6 @@ class Checkpoint:
         self._max_iter, self._tol = estimator.max_iter, estimator.tol
         self._path = _file_of(estimator.checkpoint, self._fit)
         self._next_write = -np.inf
-        _remove_leftovers(self._path)
         if os.path.exists(self._path):
             self._read()
 
@@ -387,7 +385,7 @@ def _file_of(path, fit):
         digest = hashlib.sha256(json.dumps(fit).encode()).hexdigest()
         folder, name = path, f"{fit['estimator']}-{digest[:16]}.safetensors"
         path = os.path.join(folder, name)
-    if os.path.exists(path) and not os.path.isfile(path):
+    if os.path.lexists(path) and not os.path.isfile(path):
         raise ValueError(
             f"checkpoint={path!r} is not a regular file; pass another path."
         )
@@ -397,12 +395,3 @@ def _file_of(path, fit):
             "writable; create it, or pass another path."
         )
     return path
-
-
-def _remove_leftovers(path):
-    """Remove temporary files that interrupted writes have left next to a path."""
-    folder, name = os.path.split(path)
-    pattern = os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.tmp")
-    for leftover in glob.glob(pattern):
-        with suppress(FileNotFoundError):
-            os.remove(leftover)

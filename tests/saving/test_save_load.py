@@ -17,6 +17,7 @@ from skvae import (
     save_model,
 )
 from skvae.datasets import load_interactions
+from skvae.utils._tensor_file import read_tensor_file
 from tests.saving.models import (
     CVAE,
     MODELS,
@@ -44,6 +45,17 @@ def test_loaded_model_returns_the_same_bits(model, path):
 def test_loaded_model_has_all_fitted_attributes(model, path):
     save_model(model, path)
     assert_same(fitted_attributes(load_model(path)), fitted_attributes(model))
+
+
+def test_other_tools_read_the_tensors(model, path):
+    """The library safetensors, and whatever tools are built on it."""
+    safetensors_torch = pytest.importorskip("safetensors.torch")
+    save_model(model, path)
+    _, tensors = read_tensor_file(path)
+    assert_same(
+        dict(sorted(safetensors_torch.load_file(path).items())),
+        dict(sorted(tensors.items())),
+    )
 
 
 def test_parameters_keep_their_types(model, path):
