@@ -157,7 +157,9 @@ def test_model_of_a_gpu_loads_without_one(path, device):
             load_model(path, device="cuda")
 
 
-@pytest.mark.parametrize("device", ["meta", "cuda:99", "no device"])
+@pytest.mark.parametrize(
+    "device", ["meta", "cuda:99", "no device", "hpu", "privateuseone", "xla", "cpu:x"]
+)
 def test_missing_device_of_the_file_is_replaced_by_the_cpu(device, path):
     save_model(MODELS["mult"]().set_params(device=device), path)
     assert load_model(path)._module_device.type == "cpu"
