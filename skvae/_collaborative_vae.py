@@ -167,7 +167,9 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
 
     memory : str or joblib.Memory, default=None
         Cache of the content model that is trained before the rounds, so that a search
-        over the other parameters trains it once.
+        over the other parameters trains it once. It is a path on this machine, which
+        :func:`skvae.save_model` does not save. The content of the cache is unpickled,
+        so use only a folder in which nobody else writes.
 
     callbacks : list of skorch callbacks, default=None
         Callbacks of the rounds, or pairs of a name and a callback. They are not

@@ -11,11 +11,11 @@ OMITTABLE = (
     "device",
     "encoder",
     "lr_schedule",
-    "memory",
     "random_state",
 )
-# Parameters of a machine and not of a model, which are never in a file.
-LOCAL = ("checkpoint",)
+# Paths on one machine, which are never in a file: a fit unpickles what it finds in the
+# cache `memory`, and removes the file `checkpoint`.
+LOCAL = ("checkpoint", "memory")
 PLAIN = (bool, int, float, str, type(None))
 
 

@@ -53,7 +53,8 @@ def save_model(
     same results, and `warm_start` and `partial_fit` continue the training.
 
     A crash while saving leaves the old file at `path`, if there was one: the new file
-    replaces it only when it is complete and on the disk.
+    replaces it only when it is complete and on the disk. A temporary file that is left
+    beside it is removed by the next call for the same path.
 
     Parameters
     ----------
@@ -61,17 +62,22 @@ def save_model(
         Fitted.
     path : str or path-like
         Path of the file. The usual suffix is ``.safetensors``, the format of the file.
+        If the file exists, the new one keeps its mode. If it is a symbolic link, the
+        link is kept and the file that it points to is replaced.
     item_ids : array-like of shape (`n_features_in_`,), default=None
         Ids of the columns of `X`, as text or as numbers, such as the ``item_ids`` of
         :func:`skvae.datasets.load_interactions`. The loaded estimator has them as
         ``item_ids_``. None takes the ids that the estimator was loaded with, if any.
     omit : iterable of str, default=()
         Parameters to leave out, which must then be passed to :func:`load_model`:
-        "callbacks", "decoder", "device", "encoder", "lr_schedule", "memory" or
-        "random_state". Needed for those that are objects and not numbers or text.
+        "callbacks", "decoder", "device", "encoder", "lr_schedule" or "random_state".
+        Needed for those that are objects and not numbers or text.
 
     Raises
     ------
+    OSError
+        If the file cannot be written, or if `path` is a folder, a device, a pipe or a
+        socket.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     TypeError
@@ -90,8 +96,10 @@ def save_model(
     Notes
     -----
     Three things are not kept: metadata requests (`set_fit_request` and similar),
-    attributes that you set yourself, and `checkpoint`, which is a path of this machine
-    and None after loading. NumPy numbers among the parameters become Python numbers.
+    attributes that you set yourself, and `checkpoint` and `memory`, which are paths on
+    this machine and None after loading; a fit unpickles what it finds in the cache
+    `memory`, so a file must not name it. NumPy numbers among the parameters become
+    Python numbers.
 
     The moments of the optimiser make the file three times as large as the weights of
     the network, except for :class:`CollaborativeVAE`, which has none.
@@ -157,7 +165,7 @@ def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
 
     The file cannot run code, and nothing is unpickled: it holds parameters and numbers
     of one of the estimators of this package. All are checked before memory is
-    allocated for a network.
+    allocated for a network. Another process may replace the file in the meantime.
 
     Parameters
     ----------
@@ -177,10 +185,12 @@ def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
     Raises
     ------
     OSError
-        If the file cannot be opened; FileNotFoundError if there is none.
+        If the file cannot be opened, FileNotFoundError if there is none; or if it is a
+        folder, a device, a pipe or a socket.
     ValueError
-        If the file was not written by `save_model`, is damaged, or is inconsistent; if
-        `parameters` lacks one that was left out, or has another one.
+        If the file was not written by `save_model`, is damaged or inconsistent, or is
+        truncated while it is read; if `parameters` lacks one that was left out, or has
+        another one.
 
     Warns
     -----
@@ -267,7 +277,11 @@ def _check_document(document):
         )
     known = ESTIMATORS[document["estimator"]]._get_param_names()
     omitted = document["omitted"]
-    known = [name for name in known if name not in LOCAL]
+    for name in LOCAL:
+        if name in document["parameters"]:
+            raise ValueError(
+                f"it holds the parameter {name!r}, which is a path on one machine"
+            )
     if unknown := [name for name in document["parameters"] if name not in known]:
         raise ValueError(f"{document['estimator']} has no parameter {unknown[0]!r}")
     for name in omitted:

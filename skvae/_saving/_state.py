@@ -6,10 +6,10 @@ Which attributes there are, each class says in its `_saved_attributes`.
 import torch
 from torch import nn
 
-from skvae._training import TrainingState
+from skvae._training import ADAM, TrainingState, moments_layout
+from skvae.utils._tensor_file import check_layout, layout_of, under
 
 WEIGHTS, MOMENTS = "module.", "moments."  # prefixes of the names of tensors
-ADAM = ("step", "exp_avg", "exp_avg_sq")
 FACTORIES = ("encoder", "decoder")  # of networks of the user's own
 
 
@@ -79,17 +79,17 @@ def state_from(estimator, tensors):
         it.
     """
     n_features = estimator._saved_attributes["n_features_in_"]
-    _check_tensors(
+    check_layout(
         {name: tensor for name, tensor in tensors.items() if name == "n_features_in_"},
         {"n_features_in_": (n_features.dtype, n_features.shape)},
     )
     n_features = tensors["n_features_in_"].item()
-    weights = _under(WEIGHTS, tensors)
+    weights = under(WEIGHTS, tensors)
     planned = _planned_module(estimator, n_features, weights)
     _check_layout(tensors, estimator, planned)
     state = _restored_attributes(estimator, tensors, n_features)
     moments = {}
-    for name, tensor in _under(MOMENTS, tensors).items():
+    for name, tensor in under(MOMENTS, tensors).items():
         parameter, _, moment = name.rpartition(".")
         moments.setdefault(parameter, {})[moment] = tensor
     state["_state"] = TrainingState(**state["_state"], optimizer=moments or None)
@@ -125,7 +125,7 @@ def _filled_module(estimator, n_features, weights, planned):
     own = _custom_networks(estimator)
     if own:
         module = _blank_module(estimator, n_features, weights)
-    _check_tensors(weights, _layout(module.state_dict()))
+    check_layout(weights, layout_of(module.state_dict()))
     # Networks of the user's own may share weights, which assignment would separate.
     module.load_state_dict(weights, assign=not own)
     return module.eval()
@@ -219,8 +219,10 @@ def _check_layout(tensors, estimator, planned):
         for name, attribute in attributes.items()
         if attribute.needed(planned) and attribute.group in {None, *groups}
     ]
-    expected = _layout(planned.state_dict(), WEIGHTS)
-    expected |= _moments_layout(tensors)
+    expected = layout_of(planned.state_dict(), WEIGHTS)
+    with_moments = {name.rpartition(".")[0] for name in under(MOMENTS, tensors)}
+    moments = moments_layout(with_moments, under(WEIGHTS, tensors))
+    expected |= {MOMENTS + name: layout for name, layout in moments.items()}
     n_features = tensors["n_features_in_"].item()
     widths = {"features": n_features, "components": estimator.n_components}
     for name in sorted(required):
@@ -237,51 +239,9 @@ def _check_layout(tensors, estimator, planned):
         for name, tensor in tensors.items()
         if not (name.startswith(WEIGHTS) and _is_own(name.removeprefix(WEIGHTS)))
     }
-    _check_tensors(packaged, expected)
+    check_layout(packaged, expected)
 
 
 def _is_own(name):
     """Whether a part of a module belongs to a network of the user's own."""
     return name.startswith(tuple(f"{factory}.module." for factory in FACTORIES))
-
-
-def _layout(tensors, prefix=""):
-    return {prefix + name: (t.dtype, tuple(t.shape)) for name, t in tensors.items()}
-
-
-def _moments_layout(tensors):
-    """Layout of the moments of each parameter that has any: like the parameter."""
-    expected = {}
-    for parameter in {name.rpartition(".")[0] for name in _under(MOMENTS, tensors)}:
-        like = tensors.get(WEIGHTS + parameter)
-        if like is not None:
-            layout = (like.dtype, tuple(like.shape))
-            for name in ADAM:
-                one = (torch.float32, ()) if name == "step" else layout
-                expected[f"{MOMENTS}{parameter}.{name}"] = one
-    return expected
-
-
-def _check_tensors(tensors, expected):
-    found = _layout(tensors)
-    for what, names in {
-        "lacks": expected.keys() - found.keys(),
-        "has no place for": found.keys() - expected.keys(),
-    }.items():
-        if names:
-            raise ValueError(f"it {what} the tensor {min(names)!r}")
-    for name, (dtype, shape) in expected.items():
-        if found[name] != (dtype, shape):
-            raise ValueError(
-                f"its tensor {name!r} has the type and shape {found[name]}, where "
-                f"its parameters require {(dtype, shape)}"
-            )
-
-
-def _under(prefix, tensors):
-    """Tensors whose names begin with a prefix, by the rest of the name."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -9,9 +9,11 @@ from skvae._training._precision import PRECISIONS
 from skvae._training._random import Stream, draw_seed, make_generator, stream_seed
 from skvae._training._schedules import LR_SCHEDULES, annealing_steps, count_steps
 from skvae._training._state import (
+    ADAM,
     TrainingState,
     copy_to_cpu,
     get_moments,
+    moments_layout,
     set_moments,
 )
 from skvae._training._statistics import (
@@ -21,6 +23,7 @@ from skvae._training._statistics import (
 )
 
 __all__ = [
+    "ADAM",
     "LR_SCHEDULES",
     "MAX_TOTAL",
     "PRECISIONS",
@@ -44,6 +47,7 @@ __all__ = [
     "make_generator",
     "make_net",
     "map_rows",
+    "moments_layout",
     "resolve_device",
     "set_moments",
     "starting_outputs",

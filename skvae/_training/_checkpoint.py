@@ -1,12 +1,11 @@
 """Checkpoints: the file from which an interrupted fit resumes (`checkpoint`)."""
 
-import glob
 import hashlib
 import json
 import os
 import time
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from numbers import Integral
 
 import numpy as np
@@ -16,9 +15,14 @@ from sklearn.exceptions import InconsistentVersionWarning
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler, ParamMapper
 
 from skvae._training._net import DivergedError
-from skvae._training._resume import Resume, state_of
+from skvae._training._resume import Resume, best_epoch, state_of
 from skvae._version import __version__
-from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
+from skvae.utils._tensor_file import (
+    check_layout,
+    read_tensor_file,
+    under,
+    write_tensor_file,
+)
 
 # Parameters that do not change what a fit learns, or that a file cannot describe.
 NOT_COMPARED = {
@@ -35,8 +39,25 @@ NOT_COMPARED = {
 STATEFUL = (EarlyStopping, LRScheduler, ParamMapper)
 # After a write, this many times its duration passes before the next one.
 WAIT = 10
-DOCUMENT = {"checkpoint", "skvae_version", "fit", "seed", "stage"}
+# Types of the entries of a document, of its description of a fit, and of each data set.
+DOCUMENT = {
+    "checkpoint": int,
+    "skvae_version": str,
+    "fit": dict,
+    "seed": int,
+    "stage": str,
+}
+FIT = {
+    "estimator": str,
+    "parameters": dict,
+    "random_state": (int, type(None)),
+    "data": dict,
+}
+DATA = {"shape": list, "stored": int, "sha256": str}
 OUTCOMES = "outcomes."  # prefix of the names of tensors with outcomes of stages
+# Outcomes of each stage that another one follows: curves, scores first, and numbers.
+CURVES = {"search": ("score", "beta"), "training": ("validation_scores_",)}
+NUMBERS = {"search": ("best",), "training": ("best_iter_", "best_validation_score_")}
 
 
 def check_checkpoint(estimator):
@@ -106,9 +127,10 @@ class Checkpoint:
         if estimator.checkpoint is None:
             return
         self._fit = _description(estimator, seed, data)
+        self._stages = _stages(estimator, data)
+        self._max_iter, self._tol = estimator.max_iter, estimator.tol
         self._path = _file_of(estimator.checkpoint, self._fit)
         self._next_write = -np.inf
-        _remove_leftovers(self._path)
         if os.path.exists(self._path):
             self._read()
 
@@ -126,7 +148,10 @@ class Checkpoint:
             return None
         state = self._state if stage == self._stage else None
         self._state = None
-        return Resume(state, lambda net: self._write(stage, net))
+        n_epochs = self._max_iter
+        if stage == "refit":
+            n_epochs = int(self._outcomes["training"]["best_iter_"])
+        return Resume(self._path, state, n_epochs, lambda net: self._write(stage, net))
 
     def __enter__(self):
         """Begin the training."""
@@ -167,16 +192,10 @@ class Checkpoint:
         self._next_write = ended + WAIT * (ended - started)
 
     def _read(self):
-        try:
+        with self._refused("is not a checkpoint"):
             document, tensors = read_tensor_file(self._path)
-            if not isinstance(document, dict) or set(document) != DOCUMENT:
+            if not _has(document, DOCUMENT) or not _describes_fit(document["fit"]):
                 raise ValueError("it was not written by a fit with checkpoint")
-        except ValueError as error:
-            reason = str(error).rstrip(".")
-            raise ValueError(
-                f"{self._path} is not a checkpoint: {reason}. Pass another path as "
-                "checkpoint, or delete the file if it is not needed."
-            ) from error
         if differences := _differences(document["fit"], self._fit):
             raise ValueError(
                 f"The checkpoint {self._path} is of another fit that was interrupted: "
@@ -193,12 +212,98 @@ class Checkpoint:
                 ),
                 stacklevel=2,
             )
-        self.seed, self._stage = document["seed"], document["stage"]
-        self._state = tensors
-        for name in [name for name in tensors if name.startswith(OUTCOMES)]:
-            _, stage, what = name.split(".")
-            outcome = self._outcomes.setdefault(stage, {})
-            outcome[what] = tensors.pop(name).tolist()
+        with self._refused("cannot be resumed"):
+            self._take(document, tensors)
+
+    def _take(self, document, tensors):
+        """Take over what was read; raise a ValueError if this fit cannot have it."""
+        seed, stage = document["seed"], document["stage"]
+        if document["checkpoint"] != 1:
+            raise ValueError(f"it states the format {document['checkpoint']}")
+        given = self._fit["random_state"] is not None
+        if seed != self.seed if given else not 0 <= seed < np.iinfo(np.int32).max:
+            raise ValueError(f"the seed in it is {seed}")
+        if stage not in self._stages:
+            raise ValueError(f"this fit has no stage {stage!r}")
+        outcomes = {n: t for n, t in tensors.items() if n.startswith(OUTCOMES)}
+        done = self._stages[: self._stages.index(stage)]
+        self._outcomes = _checked_outcomes(outcomes, done, self._max_iter, self._tol)
+        self._state = {n: t for n, t in tensors.items() if n not in outcomes}
+        self.seed, self._stage = seed, stage
+
+    @contextmanager
+    def _refused(self, what):
+        """Name the file in the errors that its content causes."""
+        try:
+            yield
+        except (LookupError, ValueError) as error:
+            reason = str(error).rstrip(".")
+            raise ValueError(
+                f"{self._path} {what}: {reason}. Pass another path as checkpoint, or "
+                "delete the file if it is not needed."
+            ) from error
+
+
+def _stages(estimator, data):
+    """Stages of a fit, in their order."""
+    stages = ["training"]
+    if getattr(estimator, "beta", None) == "auto" and estimator.variational:
+        stages.insert(0, "search")
+    if estimator.refit and estimator._needs_validation and data.get("X_val") is None:
+        stages.append("refit")  # on all rows, some of which had been held out
+    return stages
+
+
+def _has(value, types):
+    """Whether a value is a dict with exactly these keys and types of values."""
+    if not isinstance(value, dict) or value.keys() != types.keys():
+        return False
+    return all(
+        isinstance(value[key], kind) and not isinstance(value[key], bool)
+        for key, kind in types.items()
+    )
+
+
+def _describes_fit(fit):
+    return _has(fit, FIT) and all(_has(one, DATA) for one in fit["data"].values())
+
+
+def _checked_outcomes(tensors, stages, max_iter, tol):
+    """Outcomes of the stages that are done, from their tensors.
+
+    Raises
+    ------
+    ValueError
+        If a stage cannot have ended with such numbers.
+    """
+    expected = {}
+    for stage in stages:
+        prefix = f"{OUTCOMES}{stage}."
+        length = tensors[prefix + CURVES[stage][0]].numel()
+        for name in CURVES[stage]:
+            expected[prefix + name] = (torch.float64, (length,))
+        for name in NUMBERS[stage]:
+            expected[prefix + name] = (torch.float64, ())
+    check_layout(tensors, expected)
+    outcomes = {}
+    for stage in stages:
+        found = under(f"{OUTCOMES}{stage}.", tensors)
+        found = {name: tensor.tolist() for name, tensor in found.items()}
+        scores = found[CURVES[stage][0]]
+        best = best_epoch(scores, tol)
+        if stage == "search":
+            follows = found["beta"][best - 1] == found["best"]
+            possible = len(scores) == max_iter and all(
+                0 <= b <= 1 for b in found["beta"]
+            )
+        else:
+            numbers = best, scores[best - 1]
+            follows = numbers == (found["best_iter_"], found["best_validation_score_"])
+            possible = len(scores) <= max_iter
+        if not (best and possible and follows and scores[best - 1] < np.inf):
+            raise ValueError(f"it holds impossible outcomes of the stage {stage!r}")
+        outcomes[stage] = found
+    return outcomes
 
 
 def _description(estimator, seed, data):
@@ -252,8 +357,8 @@ def _differences(there, here):
     for name in ("estimator", "random_state"):
         if there[name] != here[name]:
             said.append(f"{name} was {there[name]!r} and is {here[name]!r} now")
-    for name, now in here["parameters"].items():
-        was = there["parameters"].get(name)
+    for name in sorted({*there["parameters"], *here["parameters"]}):
+        was, now = there["parameters"].get(name), here["parameters"].get(name)
         if json.dumps(was) != json.dumps(now):  # annealing=1 is not annealing=1.0
             said.append(f"{name} was {was!r} and is {now!r} now")
     for name in sorted({*there["data"], *here["data"]}):
@@ -280,7 +385,7 @@ def _file_of(path, fit):
         digest = hashlib.sha256(json.dumps(fit).encode()).hexdigest()
         folder, name = path, f"{fit['estimator']}-{digest[:16]}.safetensors"
         path = os.path.join(folder, name)
-    if os.path.exists(path) and not os.path.isfile(path):
+    if os.path.lexists(path) and not os.path.isfile(path):
         raise ValueError(
             f"checkpoint={path!r} is not a regular file; pass another path."
         )
@@ -290,12 +395,3 @@ def _file_of(path, fit):
             "writable; create it, or pass another path."
         )
     return path
-
-
-def _remove_leftovers(path):
-    """Remove temporary files that interrupted writes have left next to a path."""
-    folder, name = os.path.split(path)
-    pattern = os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.tmp")
-    for leftover in glob.glob(pattern):
-        with suppress(FileNotFoundError):
-            os.remove(leftover)

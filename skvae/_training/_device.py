@@ -27,7 +27,7 @@ def resolve_device(device):
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved).cpu()  # meta tensors have no numbers
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ValueError(
             f"device={device!r} cannot be used on this machine "
             f'({str(error).splitlines()[0]}); pass "auto", "cpu" or a device that '

@@ -6,6 +6,9 @@ from itertools import chain
 
 import torch
 
+# What the optimiser AdamW keeps for each parameter.
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+
 
 @dataclass
 class TrainingState:
@@ -48,6 +51,30 @@ def set_moments(optimizer, module, moments):
         if names[parameter] in moments
     }
     optimizer.load_state_dict({"state": state, "param_groups": settings})
+
+
+def moments_layout(names, weights):
+    """Types and shapes of the moments of some parameters.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of parameters; those that `weights` lacks are left out.
+    weights : dict of str to Tensor
+        State of the module.
+
+    Returns
+    -------
+    layout : dict of str to (torch.dtype, tuple of int)
+        By the names of parameter and moment, with a dot between them.
+    """
+    layout = {}
+    for name in weights.keys() & set(names):
+        like = (weights[name].dtype, tuple(weights[name].shape))
+        for moment in ADAM:
+            one = (torch.float32, ()) if moment == "step" else like
+            layout[f"{name}.{moment}"] = one
+    return layout
 
 
 def copy_to_cpu(state):

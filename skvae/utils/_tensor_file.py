@@ -1,14 +1,22 @@
 """A JSON document and named tensors in one safetensors file, written atomically."""
 
+import errno
+import glob
 import hashlib
 import json
 import math
 import os
 import secrets
-from contextlib import contextmanager
+import shutil
+import stat
+from contextlib import contextmanager, suppress
 
 import torch
-from safetensors import SafetensorError, safe_open
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where a file that is open cannot be removed
+    fcntl = None  # type: ignore[assignment]
 
 # Keys of the metadata of a file: its format, its document and its hash.
 FORMAT, DOCUMENT, HASH = "format", "document", "sha256"
@@ -25,13 +33,18 @@ DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
+MAX_HEADER = 100_000_000  # bytes, as in the format
+MAX_DIMENSIONS = 64  # of a tensor, in torch
+MAX_NAME = 100  # bytes of a name that is part of the name of a temporary file
 
 
 def write_tensor_file(path, document, tensors):
     """Write a document and tensors to `path`, replacing an existing file.
 
     The file is replaced atomically: `path` always holds either the complete old file or
-    the complete new one.
+    the complete new one. The new file has the mode of the old one. Temporary files of
+    killed processes that wrote to the same path are removed.
 
     Parameters
     ----------
@@ -41,6 +54,12 @@ def write_tensor_file(path, document, tensors):
         A dict that can be converted to JSON.
     tensors : dict of str to Tensor
         The tensors by name. Those on the CPU that are contiguous are not copied.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, or if `path` exists and is no regular file or
+        link to one.
     """
     _check_types(tensors)
     document = json.dumps(document, allow_nan=False)
@@ -75,7 +94,8 @@ def read_tensor_file(path):
     """Read a file that `write_tensor_file` wrote.
 
     A damaged or malicious file cannot make it allocate more memory than the file is
-    long.
+    long. The file is opened once and not mapped to memory, so that another process may
+    replace or truncate it at any time.
 
     Parameters
     ----------
@@ -87,41 +107,130 @@ def read_tensor_file(path):
     document : object
         The parsed JSON, not validated further.
     tensors : dict of str to Tensor
-        Tensors on the CPU that do not share the memory of the file.
+        Tensors on the CPU, each with memory of its own.
 
     Raises
     ------
     OSError
-        If the file cannot be opened.
+        If the file cannot be opened, or is no regular file.
     ValueError
         If the file has another format or is damaged. The message is the second half
         of a sentence; the caller prepends the name of the file.
     """
-    with open(path, "rb") as file:
-        try:
-            with safe_open(path, framework="pt") as opened:
-                metadata = opened.metadata() or {}
-                if metadata.get(FORMAT) != THIS_FORMAT:
-                    raise ValueError(
-                        f"it states the format {metadata.get(FORMAT)!r}, but this "
-                        f"version of skvae reads {THIS_FORMAT!r}; save the model again"
-                    )
-                # Copies: a later change of the mapped file would change the weights.
-                tensors = {
-                    name: opened.get_tensor(name).clone() for name in opened.keys()
-                }
-        except (SafetensorError, RuntimeError) as error:
-            raise ValueError(f"it is damaged or not a model file ({error})") from error
-        # This refuses duplicate names, of which safetensors would take the last.
-        parse_json(file.read(int.from_bytes(file.read(8), "little")))
-    _check_types(tensors)
-    if set(metadata) != {FORMAT, DOCUMENT, HASH}:
+    with open(path, "rb", opener=_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        _check_regular(status, path)
+        metadata, entries = _read_header(file, status.st_size)
+        tensors = {name: _read_tensor(file, *entry) for name, *entry in entries}
+    if metadata.keys() != {FORMAT, DOCUMENT, HASH}:
         raise ValueError(
             f"its metadata are {sorted(metadata)}, not {[DOCUMENT, FORMAT, HASH]}"
         )
     if _hash(metadata[DOCUMENT], tensors) != metadata[HASH]:
         raise ValueError("its content does not have the hash that it states")
     return parse_json(metadata[DOCUMENT]), tensors
+
+
+def _read_header(file, size):
+    """Read the header of a file of `size` bytes.
+
+    Returns
+    -------
+    metadata : dict
+        Of text, with the key `FORMAT`.
+    entries : list of (str, torch.dtype, list of int)
+        Name, type and shape of each tensor, in the order in which they fill the rest
+        of the file.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= min(size - 8, MAX_HEADER):
+        raise ValueError("it is damaged or not a model file (it has no header)")
+    try:
+        header = parse_json(file.read(length))
+        metadata = header.pop("__metadata__", {})
+        if not all(isinstance(text, str) for text in metadata.values()):
+            raise TypeError("its metadata are not text")
+        if metadata.get(FORMAT) == THIS_FORMAT:
+            return metadata, _entries(header, size - 8 - length)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"it is damaged or not a model file ({error})") from error
+    raise ValueError(
+        f"it states the format {metadata.get(FORMAT)!r}, but this version of skvae "
+        f"reads {THIS_FORMAT!r}; save the model again"
+    )
+
+
+def _entries(header, size):
+    """List name, type and shape of the tensors that fill `size` bytes exactly."""
+    found, place = [], 0
+    for name, entry in sorted(header.items(), key=lambda e: e[1]["data_offsets"]):
+        dtype, shape, (begin, end) = map(entry.get, ("dtype", "shape", "data_offsets"))
+        numbers = (*shape, begin, end)
+        if len(numbers) > MAX_DIMENSIONS + 2 or not all(
+            type(number) is int and 0 <= number < 2**63 for number in numbers
+        ):
+            raise ValueError(f"the shape or place of {name!r} is not possible")
+        length = math.prod(shape) * BY_NAME[dtype].itemsize
+        if begin != place or end != begin + length:
+            raise ValueError(f"{name!r} is not in its place")
+        found.append((name, BY_NAME[dtype], shape))
+        place = end
+    if place != size:
+        raise ValueError(f"it has {size} bytes of tensors instead of {place}")
+    return found
+
+
+def _read_tensor(file, dtype, shape):
+    """Read the next tensor of a file."""
+    try:
+        tensor = torch.empty(shape, dtype=dtype)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"a tensor has the shape {shape[:9]} ({error})") from error
+    memory = _bytes_of(tensor)
+    if tensor.numel() and file.readinto(memory) < tensor.nbytes:
+        raise ValueError("it was truncated while it was read")
+    if dtype is torch.bool and tensor.numel() and memory.max() > 1:
+        raise ValueError("a truth value in it is neither 0 nor 1")
+    return tensor
+
+
+def under(prefix, tensors):
+    """Tensors whose names begin with a prefix, by the rest of the name."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def layout_of(tensors, prefix=""):
+    """Type and shape of each tensor, by its name after a prefix."""
+    return {prefix + name: (t.dtype, tuple(t.shape)) for name, t in tensors.items()}
+
+
+def check_layout(tensors, expected):
+    """Raise a ValueError unless tensors have exactly these names, types and shapes.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        Tensors of a file.
+    expected : dict of str to (torch.dtype, tuple of int)
+        As `layout_of` returns it.
+    """
+    found = layout_of(tensors)
+    for what, names in {
+        "lacks": expected.keys() - found.keys(),
+        "has no place for": found.keys() - expected.keys(),
+    }.items():
+        if names:
+            raise ValueError(f"it {what} the tensor {min(names)!r}")
+    for name, layout in expected.items():
+        if found[name] != layout:
+            raise ValueError(
+                f"its tensor {name!r} has the type and shape {found[name]}, where "
+                f"its parameters require {layout}"
+            )
 
 
 def parse_json(text):
@@ -193,25 +302,107 @@ def _hash(document, tensors):
     return digest.hexdigest()
 
 
+def _without_waiting(path, flags):
+    """Open a file, as `open` does; a pipe without waiting for who writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_regular(status, path):
+    """Raise an OSError if what is at `path` is no regular file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise shutil.SpecialFileError(
+            f"{path} is not a regular file but a device, a pipe or a socket; pass the "
+            "path of a file."
+        )
+
+
 @contextmanager
 def _replacing(path):
     """Open a temporary file that replaces `path` at the end of the block."""
+    mode = None
+    with suppress(FileNotFoundError):
+        status = os.stat(path)
+        _check_regular(status, path)
+        mode = stat.S_IMODE(status.st_mode)
     path = os.path.realpath(path)  # a link is kept, and its target is replaced
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
+    if len(os.fsencode(name)) > MAX_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    prefix = os.path.join(folder, f".{name}.")
+    _remove_abandoned(prefix)
+    file = _open_temporary(prefix, 0o666 if mode is None else 0o600)
     try:
-        with open(temporary, "xb") as file:
+        with file:
             yield file
+            if mode is not None:
+                os.chmod(file.name, mode)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            if fcntl:
+                os.replace(file.name, path)  # before its lock is released
+        if not fcntl:
+            os.replace(file.name, path)
     except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+        with suppress(FileNotFoundError):
+            os.remove(file.name)
         raise
-    if os.name == "posix":  # other systems cannot open folders
+    _sync_folder(folder)
+
+
+# A process locks the temporary file that it writes. The system releases the lock when
+# the process ends, so that a file which can be locked was left by a process that died.
+
+
+def _open_temporary(prefix, mode):
+    while True:
+        file = open(
+            f"{prefix}{secrets.token_hex(8)}.tmp",
+            "xb",
+            opener=lambda path, flags: os.open(path, flags, mode),
+        )
+        # Another process may have taken it for abandoned before it was locked.
+        if _lock(file.fileno()) is not False and os.path.exists(file.name):
+            return file
+        file.close()
+
+
+def _remove_abandoned(prefix):
+    """Remove temporary files that killed processes have left."""
+    for path in glob.glob(f"{glob.escape(prefix)}{'[0-9a-f]' * 16}.tmp"):
+        with suppress(OSError):
+            if fcntl is None:
+                os.remove(path)  # raises an error if it is open
+                continue
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if _lock(descriptor):
+                    os.remove(path)
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor):
+    """Lock a file: True if done, False if another process has it, None if unknown."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # the file system has no locks
+        return None
+    return True
+
+
+def _sync_folder(folder):
+    """Force the name of a new file to the disk, so that it survives a loss of power."""
+    if os.name != "posix":  # other systems cannot open folders
+        return
+    with suppress(PermissionError):  # it may be written to, but not read
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)  # so that the new name survives a loss of power
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -406,6 +406,16 @@ def test_parameters_that_cannot_be_resumed_are_refused(path, settings, match):
         check_is_fitted(model)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs the files of Unix")
+def test_links_in_a_circle_and_pipes_are_refused_before_training(path):
+    path.symlink_to(path.with_name("other"))
+    path.with_name("other").symlink_to(path)
+    os.mkfifo(path.with_name("pipe"))
+    for one in (path, path.with_name("pipe")):
+        with pytest.raises(ValueError, match="is not a regular file"):
+            MultVAERecommender(**SMALL, checkpoint=one).fit(X)
+
+
 def test_missing_folder_is_refused_before_training(tmp_path):
     model = MultVAERecommender(**SMALL, checkpoint=tmp_path / "none" / "file")
     with pytest.raises(ValueError, match="not a folder.*another path"):

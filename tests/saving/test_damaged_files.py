@@ -4,22 +4,31 @@ import itertools
 import json
 import os
 import pickle
+import subprocess
+import sys
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import nn
 
 from skvae import (
+    CollaborativeVAE,
     MultVAERecommender,
     VAETransformer,
     load_model,
     save_model,
 )
+from skvae.utils import _tensor_file
 from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
 from tests.saving.models import (
+    CVAE,
     REAL,
     SMALL,
+    WORDS,
     X,
+    fitted,
 )
 
 
@@ -82,6 +91,63 @@ def test_truncated_files_are_refused(path, saved):
         assert_refused(path)
     path.write_bytes(saved + b"\0")
     assert_refused(path)
+
+
+@pytest.mark.parametrize("change", ["truncate", "remove", "replace"])
+def test_a_file_may_change_while_it_is_read(change, path, saved, monkeypatch):
+    """A part that is missing is an error; memory mapped from the file would crash."""
+    path.write_bytes(saved)
+    read_header = _tensor_file._read_header
+
+    def changed_then(file, size):
+        header = read_header(file, size)
+        if change == "truncate":
+            os.truncate(path, size - 1000)
+        elif change == "remove":
+            path.unlink()
+        else:
+            save_model(VAETransformer(3, **SMALL).fit(REAL), path)
+        return header
+
+    monkeypatch.setattr(_tensor_file, "_read_header", changed_then)
+    if change == "truncate":
+        assert_refused(path, "was truncated while it was read")
+    else:
+        assert load_model(path).item_ids_.tolist() == list("abcde")
+
+
+TRUNCATING = """
+import os, random, sys
+from skvae import load_model
+
+path, content = sys.argv[1], open(sys.argv[1], "rb").read()
+child = os.fork()
+if not child:
+    while True:
+        with open(path, "r+b") as file:
+            file.truncate(random.randrange(len(content)))
+            file.seek(0)
+            file.write(content)
+n_loaded = n_refused = 0
+try:
+    while min(n_loaded, n_refused) < 20:
+        try:
+            load_model(path)
+            n_loaded += 1
+        except ValueError as error:
+            assert path in str(error)
+            n_refused += 1
+finally:
+    os.kill(child, 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_file_that_another_process_truncates_is_loaded_or_refused(path):
+    model = MultVAERecommender(100, max_iter=1, random_state=0)
+    save_model(model.fit(sp.csr_array(np.tile(X.toarray(), 20))), path)
+    command = [sys.executable, "-c", TRUNCATING, str(path)]
+    subprocess.run(command, check=True, timeout=300)
 
 
 def test_flipped_bits_are_detected(path, saved):
@@ -206,6 +272,38 @@ def test_bad_tensors_are_refused(name, tensor, message, path, saved):
     assert_refused(path, message)
 
 
+@pytest.mark.parametrize("where", ["parameters", "omitted"])
+def test_a_file_cannot_name_a_cache_whose_content_would_be_unpickled(
+    where, path, monkeypatch
+):
+    monkeypatch.chdir(path.parent)
+    model = CollaborativeVAE(**CVAE, memory="cache").fit(X, item_features=WORDS)
+    results = list(path.parent.glob("cache/**/output.pkl"))
+    assert results
+    for result in results:
+        result.write_bytes(pickle.dumps(Payload()))
+    save_model(model, path)
+    load_model(path).fit(X, item_features=WORDS)
+    assert not os.path.exists("hit")
+
+    def name_the_cache(document):
+        if where == "parameters":
+            document["parameters"]["memory"] = "cache"
+        else:
+            document["omitted"].append("memory")
+
+    forge(path, path.read_bytes(), name_the_cache)
+    assert_refused(path, "'memory'")
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "memory"])
+def test_paths_of_the_machine_are_refused_in_a_file(name, path):
+    model = fitted("mult" if name == "checkpoint" else "cvae")
+    save_model(model, path)
+    forge(path, path.read_bytes(), lambda d: d["parameters"].update({name: "there"}))
+    assert_refused(path, f"parameter {name!r}, which is a path on one machine")
+
+
 def test_forged_file_without_changes_loads(path, saved):
     """So the files above are refused because of what was changed in them."""
     forge(path, saved)
@@ -219,6 +317,17 @@ def test_absurd_headers_are_refused(path, saved):
     repeated = json.dumps({"n_iter_": header["n_iter_"]})[1:-1]
     huge = {**header, "n_iter_": {**header["n_iter_"], "shape": [2**40, 2**40]}}
     beyond = {**header, "n_iter_": {**header["n_iter_"], "data_offsets": [0, 2**60]}}
+
+    def with_entry(**changes):
+        entry = {**header["n_iter_"], **changes}
+        return joined({**header, "n_iter_": entry}, rest)
+
+    def with_empty(shape):
+        begin = header["n_iter_"]["data_offsets"][0]
+        entry = {"dtype": "I64", "shape": shape, "data_offsets": [begin, begin]}
+        return joined({**header, "empty": entry}, rest)
+
+    metadata = header["__metadata__"]
     files = {
         "length past the end": (2**40).to_bytes(8, "little") + saved[8:],
         "length of 2**64 - 1": b"\xff" * 8 + saved[8:],
@@ -231,6 +340,30 @@ def test_absurd_headers_are_refused(path, saved):
         "NaN": joined(text.replace('"shape": []', '"shape": [NaN]', 1).encode(), rest),
         "empty": b"",
         "nothing in it": joined(b"{}", b""),
+        "type": with_entry(dtype="C64"),
+        "type no text": with_entry(dtype=["I64"]),
+        "type missing": with_entry(dtype=None),
+        "no shape": with_entry(shape=None),
+        "negative shape": with_entry(shape=[-1]),
+        "truth values as shape": with_entry(shape=[True]),
+        "text as shape": with_entry(shape="1"),
+        "endless shape": with_entry(shape=[2**62] * 10**5),
+        "many dimensions": with_entry(shape=[1] * 10**5),
+        "empty with a huge shape": with_empty([2**62, 2**62, 0]),
+        "empty with a shape beyond 64 bits": with_empty([2**64, 0]),
+        "empty with an endless shape": with_empty([0] * 10**5),
+        "no offsets": with_entry(data_offsets=None),
+        "one offset": with_entry(data_offsets=[0]),
+        "overlapping offsets": with_entry(data_offsets=[0, 8]),
+        "fractions": with_entry(data_offsets=[0.0, 8.0]),
+        "no entry": joined({**header, "n_iter_": 3}, rest),
+        "surplus bytes": joined(header, rest + bytes(8)),
+        "metadata no text": joined({**header, "__metadata__": {"format": 1}}, rest),
+        "metadata a list": joined({**header, "__metadata__": []}, rest),
+        "metadata missing": joined({**header, "__metadata__": None}, rest),
+        "more metadata": joined(
+            {**header, "__metadata__": {**metadata, "more": ""}}, rest
+        ),
     }
     for content in files.values():
         path.write_bytes(content)
@@ -262,6 +395,16 @@ def test_json_that_is_not_strict_is_refused(text, message, path, saved, monkeypa
 
 def dumps_with_document(text, dumps=json.dumps):
     return lambda value, **kw: text if value == "the document" else dumps(value, **kw)
+
+
+def test_truth_values_other_than_0_and_1_are_refused(path, saved):
+    path.write_bytes(saved)
+    document, tensors = read_tensor_file(path)
+    write_tensor_file(path, document, {**tensors, "flags": torch.ones(3).bool()})
+    content = path.read_bytes()
+    place = content.rindex(b"\1\1\1")
+    path.write_bytes(content[:place] + b"\2" + content[place + 1 :])
+    assert_refused(path, "neither 0 nor 1")
 
 
 def test_own_factories_are_not_called_with_wrong_widths(path):

@@ -17,6 +17,7 @@ from skvae import (
     save_model,
 )
 from skvae.datasets import load_interactions
+from skvae.utils._tensor_file import read_tensor_file
 from tests.saving.models import (
     CVAE,
     MODELS,
@@ -44,6 +45,17 @@ def test_loaded_model_returns_the_same_bits(model, path):
 def test_loaded_model_has_all_fitted_attributes(model, path):
     save_model(model, path)
     assert_same(fitted_attributes(load_model(path)), fitted_attributes(model))
+
+
+def test_other_tools_read_the_tensors(model, path):
+    """The library safetensors, and whatever tools are built on it."""
+    safetensors_torch = pytest.importorskip("safetensors.torch")
+    save_model(model, path)
+    _, tensors = read_tensor_file(path)
+    assert_same(
+        dict(sorted(safetensors_torch.load_file(path).items())),
+        dict(sorted(tensors.items())),
+    )
 
 
 def test_parameters_keep_their_types(model, path):
@@ -145,12 +157,27 @@ def test_model_of_a_gpu_loads_without_one(path, device):
             load_model(path, device="cuda")
 
 
-@pytest.mark.parametrize("device", ["meta", "cuda:99", "no device"])
+@pytest.mark.parametrize(
+    "device", ["meta", "cuda:99", "no device", "hpu", "privateuseone", "xla", "cpu:x"]
+)
 def test_missing_device_of_the_file_is_replaced_by_the_cpu(device, path):
     save_model(MODELS["mult"]().set_params(device=device), path)
     assert load_model(path)._module_device.type == "cpu"
     with pytest.raises(ValueError, match="cannot be used on this machine"):
         load_model(path, device=device)
+
+
+def test_caches_and_checkpoints_stay_on_the_machine(tmp_path, path):
+    """The next fit would unpickle what another person may have put into a cache."""
+    folder = tmp_path / "my own folder"
+    for memory in (str(folder), joblib.Memory(folder)):
+        save_model(MODELS["cvae"]().set_params(memory=memory), path)
+        assert b"my own folder" not in path.read_bytes()
+        assert load_model(path).memory is None
+    model = MODELS["mult"]().set_params(checkpoint=folder)
+    save_model(model, path)
+    assert b"my own folder" not in path.read_bytes()
+    assert load_model(path).checkpoint is None
 
 
 def test_model_of_partial_fit_can_be_saved(path):

@@ -15,6 +15,7 @@ from skvae import (
     load_model,
     save_model,
 )
+from skvae.utils import _tensor_file
 from tests.saving.models import (
     X,
     assert_same,
@@ -91,7 +92,9 @@ for round in range(50):
         time.sleep(random.uniform(0, 0.05))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    print(load_model(path).random_state)
+    left = [name for name in os.listdir(folder) if name.endswith(".tmp")]
+    print(load_model(path).random_state, round % 2, len(left))
+save_model(models[0], path)
 """
 
 
@@ -108,11 +111,78 @@ def test_killed_saves_leave_the_old_or_the_new_model(tmp_path):
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    loaded = done.stdout.split()
-    assert len(loaded) == 50
-    assert set(loaded) == {"1", "2"}
-    # Every second kill came in the middle of a write.
-    assert len(list(tmp_path.glob(".model.*.tmp"))) >= 25
+    rounds = [line.split() for line in done.stdout.splitlines()]
+    assert len(rounds) == 50
+    assert {model for model, _, _ in rounds} == {"1", "2"}
+    # Every second kill came in the middle of a write, and each save has removed what
+    # was left of the one before.
+    left = [n for _, in_the_middle, n in rounds if in_the_middle == "1"]
+    assert left == ["1"] * 25
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "model"]
+
+
+def temporary_of(path, digits):
+    return path.with_name(f".{path.name}.{digits * 16}.tmp")
+
+
+def test_only_what_killed_saves_of_the_same_name_have_left_is_removed(path):
+    abandoned = temporary_of(path, "0")
+    kept = [
+        temporary_of(path, "n"),  # no temporary file of a save
+        temporary_of(path.with_name("model"), "0"),
+        temporary_of(path.with_name("another model.safetensors"), "0"),
+        path.with_name(f".{path.name}.tmp"),
+    ]
+    for one in (abandoned, *kept):
+        one.touch()
+    save_model(fitted("mult"), path)
+    assert set(path.parent.iterdir()) == {path, *kept}
+
+
+def test_a_running_save_of_the_same_name_is_not_disturbed(path, monkeypatch):
+    """Another one, in the middle of it, writes to a temporary file of its own."""
+    fsync = os.fsync
+    seen = []
+
+    def save_the_other(descriptor):
+        monkeypatch.setattr(os, "fsync", fsync)
+        save_model(fitted("mult-dae"), path)
+        seen.append(load_model(path).variational)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", save_the_other)
+    save_model(fitted("mult"), path)
+    assert seen == [False]
+    assert load_model(path).variational is True
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_temporary_file_that_is_taken_for_abandoned_is_made_again(path, monkeypatch):
+    """If another save removes it between its creation and its lock."""
+    lock, names = _tensor_file._lock, []
+
+    def removed_before(descriptor):
+        if not names:
+            names.extend(os.listdir(path.parent))
+            os.remove(path.parent / names[0])
+        return lock(descriptor)
+
+    monkeypatch.setattr(_tensor_file, "_lock", removed_before)
+    save_model(fitted("mult"), path)
+    assert len(names) == 1
+    assert os.listdir(path.parent) == [path.name]
+    assert_same(load_model(path).transform(X), fitted("mult").transform(X))
+
+
+@pytest.mark.skipif(_tensor_file.fcntl is None, reason="needs locks of files")
+def test_without_locks_nothing_is_removed(path, monkeypatch):
+    def unsupported(descriptor, operation):
+        raise OSError("Function not implemented")
+
+    monkeypatch.setattr(_tensor_file.fcntl, "flock", unsupported)
+    temporary_of(path, "0").touch()
+    save_model(fitted("mult"), path)
+    assert set(path.parent.iterdir()) == {path, temporary_of(path, "0")}
 
 
 def test_weights_are_written_without_copies(path):
