@@ -12,11 +12,11 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from skvae.datasets._encoding import (
-    check_item_ids,
+    check_known_ids,
     check_ratings,
     check_timestamps,
     encode_ids,
-    encode_known_ids,
+    is_text,
 )
 from skvae.datasets._pairs import core_pairs, csr_from_sorted_pairs, merge_pairs
 from skvae.datasets._readers import read_columns
@@ -51,6 +51,7 @@ _MERGED = {
         "min_rating": [Interval(Real, None, None, closed="neither"), None],
         "min_user_items": [Interval(Integral, 1, None, closed="left")],
         "min_item_users": [Interval(Integral, 1, None, closed="left")],
+        "user_ids": ["array-like", None],
         "item_ids": ["array-like", None],
         "sep": [str],
         "member": [str, None],
@@ -68,6 +69,7 @@ def load_interactions(
     min_rating: float | None = None,
     min_user_items: int = 1,
     min_item_users: int = 1,
+    user_ids: ArrayLike | None = None,
     item_ids: ArrayLike | None = None,
     sep: str = ",",
     member: str | None = None,
@@ -120,12 +122,18 @@ def load_interactions(
         hold. ([1]_ filter once: first the items, then the users, with 5 for the users
         of MovieLens.) The default drops nothing.
 
+    user_ids : array-like of shape (n_users,), default=None
+        The users of the rows, in this order. Each has a row, even if it is empty.
+        Interactions of other users are dropped and counted. Cannot be combined with
+        `min_user_items`.
+
     item_ids : array-like of shape (n_items,), default=None
         The items of the columns, in this order, such as the ``item_ids`` of the data
         that a model was fitted on. Interactions with other items are dropped and
         counted. All users of the source then keep a row, even if it is empty, because
         users without known history need recommendations too; only `min_user_items`
-        above 1 drops users. Cannot be combined with `min_item_users`.
+        above 1 drops users. It is no error if no interactions are left, or if the
+        source has no rows. Cannot be combined with `min_item_users`.
 
     sep : str, default=","
         The separator of a file, one character.
@@ -142,7 +150,7 @@ def load_interactions(
         matrix : csr_array of float32 of shape (n_users, n_items)
             The interactions, with sorted indices, no duplicates, no explicit zeros.
         user_ids : ndarray of shape (n_users,)
-            The user of each row, sorted.
+            The user of each row: `user_ids` if given, else sorted.
         item_ids : ndarray of shape (n_items,)
             The item of each column: `item_ids` if given, else sorted.
         timestamps : csr_array of int64 of shape (n_users, n_items), or None
@@ -153,9 +161,10 @@ def load_interactions(
             Number of rows of the source.
         n_below_min_rating : int
             Number of rows dropped by `min_rating`.
-        n_unknown_items, n_unknown_interactions : int
-            Number of distinct items that are not in `item_ids`, and number of rows
-            dropped with them; 0 without `item_ids`.
+        n_unknown_users, n_unknown_items, n_unknown_interactions : int
+            Number of distinct users that are not in `user_ids`, of distinct items that
+            are not in `item_ids`, and of rows dropped with either; 0 without `user_ids`
+            and `item_ids`.
         n_duplicates : int
             Number of rows merged into another row of the same user and item.
         n_filtered : int
@@ -173,8 +182,9 @@ def load_interactions(
         If a file cannot be read with this `sep`; a column is missing; ids or
         timestamps are missing in some rows; ratings that are used are not finite, or
         not positive although they become values; `rating` is needed but not given;
-        `item_ids` repeats an item, is of another kind than the ids of the source or is
-        combined with `min_item_users`; or no interactions are left.
+        `user_ids` or `item_ids` repeats an id, is of another kind than the ids of the
+        source or is combined with `min_user_items` or `min_item_users`; or no
+        interactions are left and `item_ids` is not given.
 
     See Also
     --------
@@ -186,7 +196,7 @@ def load_interactions(
     A file is parsed in chunks, so that memory is needed for the requested columns, not
     for the whole file. Ids that look like numbers are read as numbers, which drops
     leading zeros; if these matter, read the table as text and pass the DataFrame. If
-    `item_ids` are text, the item column of a file is read as text.
+    `user_ids` or `item_ids` are text, their column of a file is read as text.
 
     For "rating" and "count", a rating of zero raises an error and is not dropped: only
     the caller knows whether it means dislike (``min_rating=1``) or an interaction
@@ -223,33 +233,35 @@ def load_interactions(
     >>> new.n_unknown_items
     1
     """
-    _check_combination(values, rating, min_rating, min_item_users, item_ids)
+    known = {"user": user_ids, "item": item_ids}
+    minima = {"user": min_user_items, "item": min_item_users}
+    _check_combination(values, rating, min_rating, known, minima)
     roles = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
     roles = {role: name for role, name in roles.items() if name is not None}
-    if item_ids is not None:
-        item_ids = check_item_ids(item_ids)
-    as_text = {"item"} if item_ids is not None and item_ids.dtype.kind == "U" else set()
+    known = {
+        role: None if ids is None else check_known_ids(ids, role)
+        for role, ids in known.items()
+    }
+    as_text = {role for role, ids in known.items() if ids is not None and is_text(ids)}
     columns = read_columns(source, roles, sep=sep, member=member, text_roles=as_text)
     n_read = len(columns["user"])
-    if n_read == 0:
+    if n_read == 0 and item_ids is None:
         raise ValueError("The source has no rows; pass at least one interaction.")
 
-    users, user_ids = encode_ids(columns["user"], "user")
-    if item_ids is None:
-        items, ids = encode_ids(columns["item"], "item")
-        n_unknown_items = 0
-    else:
-        ids = item_ids
-        items, n_unknown_items = encode_known_ids(columns["item"], ids, "item")
+    users, row_ids, n_unknown_users = encode_ids(columns["user"], "user", known["user"])
+    items, column_ids, n_unknown_items = encode_ids(
+        columns["item"], "item", known["item"]
+    )
     weights, liked = _weights(columns.get("rating"), values, min_rating, n_read)
     order, times = (
         check_timestamps(columns["timestamp"]) if timestamp is not None else (None,) * 2
     )
     del columns
 
-    kept = np.flatnonzero(liked & (items >= 0))
+    is_known = (users >= 0) & (items >= 0)
+    kept = np.flatnonzero(liked & is_known)
     pairs, data, latest = merge_pairs(
-        users[kept] * len(ids) + items[kept],
+        users[kept] * len(column_ids) + items[kept],
         weights[kept],
         None if order is None else order[kept],
         values,
@@ -259,28 +271,31 @@ def load_interactions(
             f"The ratings of one user and item add up to {data.max():.3g}, beyond the "
             "range of float32; scale them, or use values='rating'."
         )
-    core = core_pairs(pairs, (len(user_ids), len(ids)), min_user_items, min_item_users)
+    core = core_pairs(
+        pairs, (len(row_ids), len(column_ids)), min_user_items, min_item_users
+    )
     counts = {
         "n_read": n_read,
         "n_below_min_rating": n_read - int(np.count_nonzero(liked)),
+        "n_unknown_users": n_unknown_users,
         "n_unknown_items": n_unknown_items,
-        "n_unknown_interactions": int(np.count_nonzero(liked & (items < 0))),
+        "n_unknown_interactions": int(np.count_nonzero(liked & ~is_known)),
         "n_duplicates": len(kept) - len(pairs),
         "n_filtered": len(pairs) - int(np.count_nonzero(core)),
     }
-    if not core.any():
+    if not core.any() and item_ids is None:
         raise ValueError(_nothing_left(counts, min_user_items, min_item_users))
-    rows, cols = np.divmod(pairs[core], len(ids))
-    user_kept = np.ones(len(user_ids), dtype=bool)
-    item_kept = np.ones(len(ids), dtype=bool)
+    rows, cols = np.divmod(pairs[core], len(column_ids))
+    user_kept = np.ones(len(row_ids), dtype=bool)
+    item_kept = np.ones(len(column_ids), dtype=bool)
     if item_ids is None:
-        item_kept = np.bincount(cols, minlength=len(ids)) > 0
-    if item_ids is None or min_user_items > 1:
-        user_kept = np.bincount(rows, minlength=len(user_ids)) > 0
-    user_ids, ids = user_ids[user_kept], ids[item_kept]
+        item_kept = np.bincount(cols, minlength=len(column_ids)) > 0
+    if known["user"] is None and (item_ids is None or min_user_items > 1):
+        user_kept = np.bincount(rows, minlength=len(row_ids)) > 0
+    row_ids, column_ids = row_ids[user_kept], column_ids[item_kept]
     rows, cols = np.cumsum(user_kept)[rows] - 1, np.cumsum(item_kept)[cols] - 1
 
-    shape = (len(user_ids), len(ids))
+    shape = (len(row_ids), len(column_ids))
     matrix = csr_from_sorted_pairs(rows, cols, data[core], shape)
     timestamps = None
     if times is not None:
@@ -290,15 +305,15 @@ def load_interactions(
         )
     return Bunch(
         matrix=matrix,
-        user_ids=user_ids,
-        item_ids=ids,
+        user_ids=row_ids,
+        item_ids=column_ids,
         timestamps=timestamps,
         **counts,
         DESCR=_describe(source, matrix, values, min_rating, counts),
     )
 
 
-def _check_combination(values, rating, min_rating, min_item_users, item_ids):
+def _check_combination(values, rating, min_rating, known, minima):
     if rating is None and values == "rating":
         raise ValueError(
             "values='rating' needs the ratings; pass the name of their column as "
@@ -309,11 +324,15 @@ def _check_combination(values, rating, min_rating, min_item_users, item_ids):
             f"min_rating={min_rating} needs the ratings; pass the name of their column "
             "as rating=..."
         )
-    if item_ids is not None and min_item_users > 1:
-        raise ValueError(
-            f"item_ids fixes the columns, so min_item_users={min_item_users} cannot "
-            "drop any; leave min_item_users=1."
-        )
+    for (role, ids), other, kept in zip(
+        known.items(), ("item", "user"), ("rows", "columns"), strict=True
+    ):
+        name = f"min_{role}_{other}s"
+        if ids is not None and minima[role] > 1:
+            raise ValueError(
+                f"{role}_ids fixes the {kept}, so {name}={minima[role]} cannot drop "
+                f"any; leave {name}=1."
+            )
 
 
 def _weights(ratings, values, min_rating, n_read):
@@ -333,10 +352,11 @@ def _nothing_left(counts, min_user_items, min_item_users):
     dropped = []
     if counts["n_below_min_rating"]:
         dropped.append(f"min_rating dropped {counts['n_below_min_rating']} rows")
-    if counts["n_unknown_interactions"]:
+    is_unknown = counts["n_unknown_interactions"] > 0
+    if is_unknown:
         dropped.append(
-            f"{counts['n_unknown_interactions']} are of items not in item_ids (check "
-            "that item_ids belongs to this data)"
+            f"{counts['n_unknown_interactions']} are of users or items not in user_ids "
+            "or item_ids (check that these belong to this data)"
         )
     if counts["n_filtered"]:
         dropped.append(
@@ -344,8 +364,8 @@ def _nothing_left(counts, min_user_items, min_item_users):
             f"dropped {counts['n_filtered']} pairs"
         )
     return (
-        f"No interactions are left of {counts['n_read']} rows: {'; '.join(dropped)}. "
-        "Lower the minimum that drops the most."
+        f"No interactions are left of {counts['n_read']} rows: {'; '.join(dropped)}."
+        + " Lower the minimum that drops the most." * (len(dropped) > is_unknown)
     )
 
 
@@ -356,8 +376,8 @@ def _describe(source, matrix, values, min_rating, counts):
         f"Interactions of {n_users:,} users with {n_items:,} items",
         "",
         f"Source: {where}{counts['n_read']:,} rows.",
-        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / n_users:.1f} per user, "
-        f"density {matrix.nnz / n_users / n_items:.2%}.",
+        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / max(n_users, 1):.1f} per "
+        f"user, density {matrix.nnz / max(n_users * n_items, 1):.2%}.",
         f"Values: {values}; {_MERGED[values]} "
         f"({counts['n_duplicates']:,} rows merged).",
     ]
@@ -366,9 +386,14 @@ def _describe(source, matrix, values, min_rating, counts):
             f"Ratings below {min_rating:g} dropped: {counts['n_below_min_rating']:,} "
             "rows."
         )
-    if counts["n_unknown_items"]:
+    for role in ("user", "item"):
+        if n_unknown := counts[f"n_unknown_{role}s"]:
+            lines.append(
+                f"{role.capitalize()}s not in {role}_ids dropped: {n_unknown:,}."
+            )
+    if counts["n_unknown_interactions"]:
         lines.append(
-            f"Items not in item_ids dropped: {counts['n_unknown_items']:,}, with "
+            "Interactions of unknown users or items dropped: "
             f"{counts['n_unknown_interactions']:,} rows."
         )
     if counts["n_filtered"]:

@@ -89,11 +89,9 @@ def _take_column(source, role, name):
         except pl.exceptions.PolarsError:  # 128-bit numbers, which numpy lacks
             column = np.asarray(column.to_list(), dtype=object)
     elif not hasattr(column, "dtype"):
-        # Keep the types of the elements: np.asarray([1, "a"]) makes the int a text.
-        values = np.asarray(column)
-        column = (
-            np.asarray(column, dtype=object) if values.dtype.kind == "U" else values
-        )
+        # Keep the elements as they are: numpy would make a text of the 1 in [1, "a"],
+        # a float in [1, 2**63], an integer of the True in [1, True].
+        column = np.asarray(column, dtype=object)
     if len(np.shape(column)) != 1:
         raise ValueError(
             f"The {role} column {name!r} has shape {np.shape(column)}; pass one value "
