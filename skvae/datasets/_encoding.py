@@ -1,5 +1,6 @@
 """Convert columns of ids, ratings and timestamps to numbers, or explain the error."""
 
+import re
 from itertools import repeat
 from operator import contains
 
@@ -97,9 +98,14 @@ def check_ratings(column, *, positive, keep=None):
         ratings = np.asarray(column, dtype=np.float64)
     except (TypeError, ValueError):
         row, value = _first_not_number(column)
+        comma = isinstance(value, str) and re.fullmatch(r"\s*\d*,\d+\s*", value)
+        remedy = (
+            "if the comma is the decimal mark of a file, pass decimal=','"
+            if comma
+            else "correct or drop that row before loading"
+        )
         raise ValueError(
-            f"The rating of row {row} is {value!r}, not a number; correct or drop that "
-            "row before loading."
+            f"The rating of row {row} is {value!r}, not a number; {remedy}."
         ) from None
     with np.errstate(over="ignore"):
         stored = ratings.astype(np.float32)
@@ -120,13 +126,15 @@ def check_ratings(column, *, positive, keep=None):
     return ratings
 
 
-def check_timestamps(column):
+def check_timestamps(column, form=None):
     """Return timestamps to sort by, and the same as integers to store.
 
     Parameters
     ----------
     column : array-like of shape (n_rows,)
-        Numbers, or datetimes.
+        Numbers, datetimes, or text of dates.
+    form : str, default=None
+        Form of text, in the codes of strptime; None for numbers and ISO 8601.
 
     Returns
     -------
@@ -147,20 +155,13 @@ def check_timestamps(column):
             "pass timestamp=None."
         )
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        moments = pd.DatetimeIndex(series)
-        if moments.tz is not None:
-            moments = moments.tz_convert(None)
-        moments = moments.to_numpy()
-        return moments, moments.astype("datetime64[s]").astype(np.int64)
+        return _moments(series)
+    if form is not None:
+        return _moments(_parsed_dates(series.astype(str), form))
     try:
         order = np.asarray(pd.to_numeric(series))
     except (TypeError, ValueError):
-        row, value = _first_not_number(series)
-        raise ValueError(
-            f"The timestamp of row {row} is {value!r}; timestamps must be numbers or "
-            "datetimes: convert the column, for instance with pandas.to_datetime, and "
-            "pass the DataFrame."
-        ) from None
+        return _moments(_parsed_dates(series))
     if order.dtype.kind not in "iuf":  # a nullable integer column, or bool
         order = np.asarray(order.tolist()) * 1
     # Beyond 2**63 the conversion below would silently wrap around.
@@ -171,6 +172,52 @@ def check_timestamps(column):
         )
     whole = np.floor(order) if order.dtype.kind == "f" else order
     return order, whole.astype(np.int64)
+
+
+def _moments(series):
+    """Return datetimes in UTC to sort by, and the same in seconds since 1970."""
+    import pandas as pd
+
+    moments = pd.DatetimeIndex(series)
+    if moments.tz is not None:
+        moments = moments.tz_convert(None)
+    moments = moments.to_numpy()
+    return moments, moments.astype("datetime64[s]").astype(np.int64)
+
+
+def _parsed_dates(series, form=None):
+    """Parse text of dates in this form; None is ISO 8601."""
+    import pandas as pd
+
+    dates = None
+    if pd.api.types.infer_dtype(series, skipna=False) in ("string", "empty"):
+        try:
+            dates = pd.to_datetime(
+                series, format=form or "ISO8601", utc=True, errors="coerce"
+            )
+        except ValueError as error:  # the form itself is invalid
+            raise ValueError(
+                f"timestamp_format={form!r} is invalid: {error}."
+            ) from None
+    if dates is not None and not dates.isna().any():
+        return dates
+    if form is not None:
+        row = int(np.flatnonzero(dates.isna())[0])
+        raise ValueError(
+            f"The timestamp of row {row} is {series.iloc[row]!r}, which does not have "
+            f"the form timestamp_format={form!r}; correct the form or that row."
+        )
+    row, value = _first_not_number(series)
+    if dates is not None:
+        neither = dates.isna() & pd.to_numeric(series, errors="coerce").isna()
+        row = int(np.flatnonzero(neither if neither.any() else dates.isna())[0])
+        value = series.iloc[row]
+    raise ValueError(
+        f"The timestamp of row {row} is {value!r}; timestamps must be numbers, "
+        "datetimes or text such as '2024-05-31 18:00:00' (ISO 8601), all of one kind. "
+        "For text in another form pass timestamp_format=..., such as "
+        "timestamp_format='%d/%m/%Y %H:%M'."
+    )
 
 
 def _refuse_complex(column, role):
@@ -189,9 +236,8 @@ def _plain_ids(column, role):
         raise ValueError(
             f"{int(missing.sum())} of {missing.size} values of {role} are missing, the "
             f"first in row {int(np.flatnonzero(missing)[0])}; drop those rows or give "
-            "them a separate id. (In files an empty field and texts such as NA or null "
-            "count as missing; to keep those, read the file as text and pass the "
-            "DataFrame.)"
+            "them a separate id. (In files an empty field and texts such as NA, None "
+            "or null count as missing; rename an id that is such a text.)"
         )
     values = np.asarray(column)
     if values.dtype.kind == "O":

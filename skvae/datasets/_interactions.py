@@ -55,6 +55,10 @@ _MERGED = {
         "item_ids": ["array-like", None],
         "sep": [str],
         "member": [str, None],
+        "encoding": [str],
+        "decimal": [StrOptions({".", ","})],
+        "timestamp_format": [str, None],
+        "drop_empty_users": ["boolean"],
     },
     prefer_skip_nested_validation=True,
 )
@@ -73,6 +77,10 @@ def load_interactions(
     item_ids: ArrayLike | None = None,
     sep: str = ",",
     member: str | None = None,
+    encoding: str = "utf-8",
+    decimal: Literal[".", ","] = ".",
+    timestamp_format: str | None = None,
+    drop_empty_users: bool = False,
 ) -> Bunch:
     """Load a table of user-item interactions as a sparse users x items matrix.
 
@@ -84,7 +92,7 @@ def load_interactions(
     source : str, path-like, DataFrame, mapping or tuple of arrays
         One row per interaction, from one of
 
-        - a delimited text file in UTF-8, compressed or not (``.csv``, ``.csv.gz``,
+        - a delimited text file, compressed or not (``.csv``, ``.csv.gz``,
           ``.csv.bz2``, ``.csv.xz``); only the requested columns are kept;
         - a ``.zip`` archive, see `member`;
         - a pandas or polars DataFrame;
@@ -99,8 +107,9 @@ def load_interactions(
         matrix.
 
     timestamp : str or int, default=None
-        The column of the times of the interactions: numbers (rounded down to integers)
-        or datetimes (converted to seconds since 1970-01-01 UTC).
+        The column of the times of the interactions: numbers (rounded down to integers),
+        or datetimes or text of dates such as "2024-05-31 18:00:00" (converted to
+        seconds since 1970-01-01 UTC). For text in another form see `timestamp_format`.
 
     values : {"binary", "rating", "count"}, default="binary"
         Values of the matrix, and how several interactions of one user with one item
@@ -142,6 +151,22 @@ def load_interactions(
         The file to read in a ``.zip`` archive: its path in the archive, or its name
         alone. None takes the only CSV file, or ``ratings.csv`` if there are several.
 
+    encoding : str, default="utf-8"
+        The encoding of a file, by its name in Python, such as "latin-1" or "utf-16".
+
+    decimal : {".", ","}, default="."
+        The decimal mark of the ratings and timestamps of a file.
+
+    timestamp_format : str, default=None
+        The form of timestamps that are text, in the codes of
+        :meth:`datetime.datetime.strptime`, such as ``"%d/%m/%Y %H:%M"``. None takes
+        dates in the form of ISO 8601. Times without a time zone are UTC.
+
+    drop_empty_users : bool, default=False
+        Whether to drop the users that have no interactions left, even if `item_ids` is
+        given. Without `item_ids` they are always dropped. Cannot be combined with
+        `user_ids`.
+
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
@@ -165,6 +190,10 @@ def load_interactions(
             Number of distinct users that are not in `user_ids`, of distinct items that
             are not in `item_ids`, and of rows dropped with either; 0 without `user_ids`
             and `item_ids`.
+        n_empty_users : int
+            Number of users that have no interactions left. They were dropped, except
+            that with `user_ids`, or with `item_ids` unless `drop_empty_users` or
+            `min_user_items` above 1, they have empty rows.
         n_duplicates : int
             Number of rows merged into another row of the same user and item.
         n_filtered : int
@@ -179,9 +208,11 @@ def load_interactions(
     TypeError
         If `source` is none of the above.
     ValueError
-        If a file cannot be read with this `sep`; a column is missing; ids or
-        timestamps are missing in some rows; ratings that are used are not finite, or
-        not positive although they become values; `rating` is needed but not given;
+        If a file cannot be read with this `sep` and `encoding`, or a line has too many
+        fields; a column is missing; ids or timestamps are missing in some rows, or
+        different ids could be taken for the same one; ratings that are used are not
+        finite, or not positive although they become values; `rating` is needed but not
+        given;
         `user_ids` or `item_ids` repeats an id, is of another kind than the ids of the
         source or is combined with `min_user_items` or `min_item_users`; or no
         interactions are left and `item_ids` is not given.
@@ -194,9 +225,9 @@ def load_interactions(
     Notes
     -----
     A file is parsed in chunks, so that memory is needed for the requested columns, not
-    for the whole file. Ids that look like numbers are read as numbers, which drops
-    leading zeros; if these matter, read the table as text and pass the DataFrame. If
-    `user_ids` or `item_ids` are text, their column of a file is read as text.
+    for the whole file. Ids of a file become numbers if all are distinct numbers of 64
+    bits without leading zeros or plus signs; otherwise the whole column stays text, as
+    it does if `user_ids` or `item_ids` are text. So 7 and 0007 are two ids.
 
     For "rating" and "count", a rating of zero raises an error and is not dropped: only
     the caller knows whether it means dislike (``min_rating=1``) or an interaction
@@ -236,14 +267,38 @@ def load_interactions(
     known = {"user": user_ids, "item": item_ids}
     minima = {"user": min_user_items, "item": min_item_users}
     _check_combination(values, rating, min_rating, known, minima)
+    if drop_empty_users and user_ids is not None:
+        raise ValueError(
+            "user_ids fixes the rows, so drop_empty_users=True cannot drop any; leave "
+            "drop_empty_users=False."
+        )
+    if timestamp_format is not None and timestamp is None:
+        raise ValueError(
+            f"timestamp_format={timestamp_format!r} needs the timestamps; pass the "
+            "name of their column as timestamp=..."
+        )
     roles = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-    roles = {role: name for role, name in roles.items() if name is not None}
+    roles = {
+        role: name if isinstance(name, str) else int(name)
+        for role, name in roles.items()
+        if name is not None
+    }
     known = {
         role: None if ids is None else check_known_ids(ids, role)
         for role, ids in known.items()
     }
     as_text = {role for role, ids in known.items() if ids is not None and is_text(ids)}
-    columns = read_columns(source, roles, sep=sep, member=member, text_roles=as_text)
+    if timestamp_format is not None:
+        as_text.add("timestamp")
+    columns = read_columns(
+        source,
+        roles,
+        sep=sep,
+        member=member,
+        encoding=encoding,
+        decimal=decimal,
+        text_roles=as_text,
+    )
     n_read = len(columns["user"])
     if n_read == 0 and item_ids is None:
         raise ValueError("The source has no rows; pass at least one interaction.")
@@ -253,9 +308,9 @@ def load_interactions(
         columns["item"], "item", known["item"]
     )
     weights, liked = _weights(columns.get("rating"), values, min_rating, n_read)
-    order, times = (
-        check_timestamps(columns["timestamp"]) if timestamp is not None else (None,) * 2
-    )
+    order = times = None
+    if timestamp is not None:
+        order, times = check_timestamps(columns["timestamp"], timestamp_format)
     del columns
 
     is_known = (users >= 0) & (items >= 0)
@@ -286,12 +341,14 @@ def load_interactions(
     if not core.any() and item_ids is None:
         raise ValueError(_nothing_left(counts, min_user_items, min_item_users))
     rows, cols = np.divmod(pairs[core], len(column_ids))
-    user_kept = np.ones(len(row_ids), dtype=bool)
+    has_items = np.bincount(rows, minlength=len(row_ids)) > 0
+    counts["n_empty_users"] = int(np.count_nonzero(~has_items))
+    drops_users = item_ids is None or min_user_items > 1 or drop_empty_users
+    drops_users = drops_users and user_ids is None
+    user_kept = has_items if drops_users else np.ones(len(row_ids), dtype=bool)
     item_kept = np.ones(len(column_ids), dtype=bool)
     if item_ids is None:
         item_kept = np.bincount(cols, minlength=len(column_ids)) > 0
-    if known["user"] is None and (item_ids is None or min_user_items > 1):
-        user_kept = np.bincount(rows, minlength=len(row_ids)) > 0
     row_ids, column_ids = row_ids[user_kept], column_ids[item_kept]
     rows, cols = np.cumsum(user_kept)[rows] - 1, np.cumsum(item_kept)[cols] - 1
 
@@ -400,5 +457,11 @@ def _describe(source, matrix, values, min_rating, counts):
         lines.append(
             "Users and items with too few interactions dropped: "
             f"{counts['n_filtered']:,} pairs."
+        )
+    if n_empty := counts["n_empty_users"]:
+        has_rows = np.count_nonzero(np.diff(matrix.indptr) == 0) > 0
+        lines.append(
+            f"Users without remaining interactions: {n_empty:,}, "
+            f"{'which have empty rows' if has_rows else 'dropped'}."
         )
     return "\n".join(lines) + "\n"

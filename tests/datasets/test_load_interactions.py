@@ -523,3 +523,79 @@ def test_lists_of_datetimes_are_timestamps():
         dataset = load_interactions(source, **COLUMNS, values="rating")
         assert dataset.matrix.toarray() == [[4]]
         assert dataset.timestamps.data.tolist() == [1577923200]
+
+
+@pytest.mark.parametrize(
+    ("dates", "form"),
+    [
+        (["2020-01-01T00:00:02", "2020-01-01 00:00:01"], None),
+        (["2020-01-01T01:00:02+01:00", "2020-01-01T00:00:01Z"], None),
+        (["01/01/2020 00:00:02", "01/01/2020 00:00:01"], "%d/%m/%Y %H:%M:%S"),
+        (["20200101000002", "20200101000001"], "%Y%m%d%H%M%S"),
+        ([20200101000002, 20200101000001], "%Y%m%d%H%M%S"),
+    ],
+)
+@pytest.mark.parametrize("source", [dict, pd.DataFrame, "csv"])
+def test_text_of_dates_is_parsed(tmp_path, dates, form, source):
+    columns = {"u": [1, 1], "i": [1, 1], "r": [4, 2], "t": dates}
+    if source == "csv":
+        source = tmp_path / "table.csv"
+        pd.DataFrame(columns).to_csv(source, index=False)
+    else:
+        source = source(columns)
+    dataset = load_interactions(
+        source, **COLUMNS, values="rating", timestamp_format=form
+    )
+    assert dataset.matrix.toarray() == [[4]]
+    assert dataset.timestamps.toarray() == [[1577836802]]
+
+
+@pytest.mark.parametrize(
+    ("times", "options", "match"),
+    [
+        (
+            ["31/12/2020", "1/1/2021"],
+            {},
+            r"timestamp of row 0 is '31/12/2020'.*timestamp_format='%d/%m/%Y",
+        ),
+        (["2020-01-01", "soon"], {}, "timestamp of row 1 is 'soon'"),
+        (["2020-01-01", "7"], {}, "timestamp of row 1 is '7'.*all of one kind"),
+        (
+            ["31/12/2020", "x"],
+            {"timestamp_format": "%d/%m/%Y"},
+            r"row 1 is 'x'.*timestamp_format='%d/%m/%Y'",
+        ),
+        (["1", "2"], {"timestamp_format": "%!"}, "timestamp_format='%!' is invalid"),
+        (
+            ["1", "2"],
+            {"timestamp_format": "%Y", "timestamp": None},
+            "timestamp_format='%Y' needs the timestamps",
+        ),
+    ],
+)
+def test_text_of_unknown_dates_is_refused_with_advice(times, options, match):
+    source = {"u": [1, 1], "i": [1, 1], "r": [4, 2], "t": times}
+    with pytest.raises(ValueError, match=match):
+        load_interactions(source, **(COLUMNS | options))
+
+
+def test_users_without_remaining_interactions_are_dropped_on_request():
+    rows = [(1, 1, 5, 0), (2, 1, 1, 0), (3, 9, 5, 0), (4, 2, 5, 0)]
+    options = {"min_rating": 3, "item_ids": [1, 2]}
+    kept = load_interactions(table(rows), **COLUMNS, **options)
+    assert kept.user_ids.tolist() == [1, 2, 3, 4]
+    assert kept.n_empty_users == 2
+    assert "remaining interactions: 2, which have empty rows" in kept.DESCR
+    dropped = load_interactions(
+        table(rows), **COLUMNS, **options, drop_empty_users=True
+    )
+    assert dropped.user_ids.tolist() == [1, 4]
+    assert dropped.n_empty_users == 2
+    assert "remaining interactions: 2, dropped" in dropped.DESCR
+    assert_array_equal(dropped.matrix.toarray(), kept.matrix.toarray()[[0, 3]])
+    assert_canonical(dropped.matrix)
+    found = load_interactions(table(rows), **COLUMNS, min_rating=3)
+    assert found.user_ids.tolist() == [1, 3, 4]
+    assert found.n_empty_users == 1
+    with pytest.raises(ValueError, match="leave drop_empty_users=False"):
+        load_interactions(table(rows), **COLUMNS, user_ids=[1], drop_empty_users=True)

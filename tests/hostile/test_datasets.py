@@ -231,6 +231,13 @@ TEXTS = {
     "tabs": b"user\titem\trating\ttime\n1\t2\t3\t4\n",
     "named twice": b"user,user,item,rating,time\n1,2,3,4,5\n",
     "dates": b"user,item,rating,time\n1,2,3,2020-01-01\n",
+    "text of dates": b"user,item,rating,time\n1,2,3,1/2/2020\n",
+    "decimal commas": b"user;item;rating;time\n1;2;3,5;4\n",
+    "leading zeros": b"user,item,rating,time\n007,2,3,4\n7,2,3,4\n",
+    "lone quote": b'user,item,rating,time\n1,"2,3,4\n5,6,7,8\n9,"a",3,4\n',
+    "too many fields": b"user,item,rating,time\n1,2,3,4\n1,a, b,3,4\n",
+    "past 64 bits": b"user,item,rating,time\n-1,2,3,4\n9223372036854775809,2,3,4\n",
+    "tar": b"ratings.csv".ljust(257, b"\0") + b"ustar".ljust(800, b"\0"),
     "carriage returns": b"user,item,rating,time\r1,2,3,4\r",
     "noise": bytes(range(256)) * 4,
 }
@@ -263,10 +270,24 @@ PACKED = {
     hostile.mostly([","], ["\t", ";", "::", "", '"', "\n", "\r", "é", " ", "\0"]),
     hostile.mostly([None], ["ratings.csv", "other.csv"]),
     st.sampled_from(["names", "names", "places", "binary"]),
-    quick=40,
-    slow=200,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "encoding": hostile.mostly(["latin-1"], ["utf-16", "utf-7", "rot13", "\0"]),
+            "decimal": hostile.mostly([","], ["x", None]),
+            "timestamp_format": hostile.mostly(
+                ["%d/%m/%Y"], ["", "%", "%Q", "ISO8601"]
+            ),
+            "drop_empty_users": st.just(True),
+            "item_ids": st.sampled_from([["2", "3"], [2, 3]]),
+        },
+    ),
+    quick=60,
+    slow=300,
 )
-def test_load_interactions_of_any_file(text, packed, suffix, cut, sep, member, columns):
+def test_load_interactions_of_any_file(
+    text, packed, suffix, cut, sep, member, columns, layout
+):
     content = PACKED[packed](TEXTS[text])
     if cut < 10:  # the file is damaged: its end is missing
         content = content[: len(content) * cut // 10]
@@ -288,9 +309,10 @@ def test_load_interactions_of_any_file(text, packed, suffix, cut, sep, member, c
             member=member,
             names=(*NAMES, str(path), "could not be read as a table"),
             **options,
+            **layout,
         )
     if not isinstance(result, Refused):
-        check_loaded(result)
+        check_loaded(result, layout.get("item_ids"))
 
 
 FETCHED = {
