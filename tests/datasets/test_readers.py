@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import lzma
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -430,3 +431,69 @@ def test_proper_quotations_are_read(tmp_path):
         dataset = load_text(tmp_path, content)
         assert [i.replace("\r", "") for i in dataset.item_ids] == ["a\nb", "c", "d"]
         assert dataset.user_ids.tolist() == [1, 2, 3]
+
+
+def flagged_zip(path, *, encrypted=False, method=None):
+    """Write a zip archive whose headers claim encryption or another compression."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ratings.csv", "u,i\n1,1\n")
+    content = bytearray(path.read_bytes())
+    for mark, flags, compression in ((b"PK\3\4", 6, 8), (b"PK\1\2", 8, 10)):
+        start = content.index(mark)
+        content[start + flags] |= encrypted
+        if method is not None:
+            content[start + compression] = method
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("flags", "match"),
+    [
+        ({"encrypted": True}, "a.zip could not be read.*encrypted.*unpack it"),
+        ({"method": 97}, "a.zip could not be read.*compression.*unpack it"),
+    ],
+)
+def test_archives_that_cannot_be_unpacked_are_named(tmp_path, flags, match):
+    flagged_zip(tmp_path / "a.zip", **flags)
+    with pytest.raises(ValueError, match=match):
+        load_interactions(tmp_path / "a.zip", user="u", item="i")
+
+
+def tarred(tmp_path, mode):
+    path = tmp_path / "packed.tar"
+    (tmp_path / "ratings.csv").write_text("u,i\n1,1\n")
+    with tarfile.open(path, mode) as archive:
+        archive.add(tmp_path / "ratings.csv", "ratings.csv")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "match"),
+    [
+        ("a.csv.gz", lambda path: tarred(path, "w:gz"), "a tar archive"),
+        ("a.tar.gz", lambda path: tarred(path, "w:gz"), "a tar archive"),
+        ("a.tar", lambda path: tarred(path, "w"), "a tar archive"),
+        ("a.csv", lambda path: gzip.compress(b"u,i\n1,1\n"), "compressed by gzip"),
+        ("a.csv", lambda path: bz2.compress(b"u,i\n1,1\n"), "compressed by bzip2"),
+        ("a.csv", lambda path: lzma.compress(b"u,i\n1,1\n"), "compressed by xz"),
+        (
+            "a.csv.gz",
+            lambda path: gzip.compress(gzip.compress(b"u,i\n1,1\n")),
+            "compressed by gzip",
+        ),
+    ],
+)
+def test_packed_content_is_recognised(tmp_path, name, make, match):
+    path = tmp_path / name
+    path.write_bytes(make(tmp_path))
+    with pytest.raises(ValueError, match=f"{name} could not be read.*{match}.*Unpack"):
+        load_interactions(path, user="u", item="i")
+
+
+def test_one_long_id_of_a_file_does_not_widen_all_others(tmp_path):
+    ids = [f"item {number}" for number in range(2000)] + ["x" * 1_000_000]
+    path = tmp_path / "table.csv"
+    path.write_text("u,i\n" + "".join(f"1,{item}\n" for item in ids))
+    dataset = load_interactions(path, user="u", item="i")
+    assert dataset.item_ids.dtype == object
+    assert dataset.item_ids.tolist() == sorted(ids)
