@@ -69,7 +69,6 @@ def parse(arguments=None):
     add("--member", metavar="FILE", help="table in a .zip (default: guessed)")
     add(
         "--encoding",
-        default="utf-8",
         help="encoding of the tables, such as latin-1 or utf-16 (default: utf-8)",
     )
     add(

@@ -116,8 +116,8 @@ def load(options):
         return _load(path, options)
     except UnicodeError as error:
         raise DemoError(
-            f"{path.name}: not all tables are text in {options.encoding} ({error}); "
-            "pass --encoding, such as --encoding latin-1."
+            f"{path.name}: not all tables are text in {options.encoding or 'utf-8'} "
+            f"({error}); pass --encoding, such as --encoding latin-1."
         ) from error
     except GARBLED as error:
         raise DemoError(f"{path.name}: {_with_flags(error)}") from error
@@ -133,7 +133,8 @@ def _load(path, options):
         path,
         **columns,
         sep=sep,
-        **layout,
+        member=options.member,
+        encoding=options.encoding or "utf-8",
         decimal=options.decimal,
         timestamp_format=options.timestamp_format,
         min_rating=min_rating,
@@ -233,7 +234,7 @@ def choose_columns(names, given):
     return columns, [f"Columns: {taken}{how}."]
 
 
-def find_titles(path, item_column, item_names=None, encoding="utf-8"):
+def find_titles(path, item_column, item_names=None, encoding=None):
     """Find the names of the items, in `item_names` or in the zip with the ratings.
 
     Parameters
@@ -246,8 +247,8 @@ def find_titles(path, item_column, item_names=None, encoding="utf-8"):
         Path of a table. The ids are in its column `item_column`, or else in its first
         column; the names are in a column with a name as in `TITLE_NAMES`, or else in
         the first of the other columns.
-    encoding : str, default="utf-8"
-        Encoding of the tables.
+    encoding : str, default=None
+        Encoding of the tables; None is UTF-8.
 
     Returns
     -------

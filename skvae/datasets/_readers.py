@@ -142,8 +142,10 @@ def _read_file(path, roles, member, text_roles, sep, encoding, decimal):
     with _readable(path, member, encoding) as open_binary:
         _check_content(path, open_binary)
 
+        @contextmanager
         def open_table():
-            return _Table(open_binary(), encoding, sep, has_header=not all(positional))
+            with open_binary() as binary:
+                yield _Table(binary, encoding, sep, has_header=not all(positional))
 
         with open_table() as table:
             _check_nul(path, table)
