@@ -87,7 +87,9 @@ def _restore_ids(tensor):
     found = None
     if len(kinds) == 1 and kinds <= {str, int, float}:
         # By itself, numpy would make floats of integers on both sides of 2**63.
-        past_int64 = kinds == {int} and min(values) >= 0 and max(values) >= 2**63
+        past_int64 = (
+            kinds == {int} and min(values) >= 0 and 2**63 <= max(values) < 2**64
+        )
         found = np.array(values, dtype=np.uint64 if past_int64 else None)
     if found is None or found.dtype.kind not in "Uiuf":
         raise ValueError("holds ids or names that are neither all text nor all numbers")
