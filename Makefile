@@ -34,6 +34,7 @@ $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
 	touch $@
 
 ## Recommendations end to end: generated data, or DATA=path/to/ratings.csv (or .gz, .zip)
+## Options in DEMO_ARGS, such as DEMO_ARGS="--encoding latin-1"; DEMO_ARGS=--help lists them
 demo: $(VENV)/.installed
 	$(RUN) -m benchmarks.demo $(if $(DATA),--data "$(DATA)") $(DEMO_ARGS)
 

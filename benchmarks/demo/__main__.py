@@ -66,6 +66,23 @@ def parse(arguments=None):
         help="column of times; if given, the latest interactions are held out",
     )
     add("--sep", help="separator of the columns (default: guessed)")
+    add("--member", metavar="FILE", help="table in a .zip (default: guessed)")
+    add(
+        "--encoding",
+        help="encoding of the tables, such as latin-1 or utf-16 (default: utf-8)",
+    )
+    add(
+        "--decimal",
+        choices=(".", ","),
+        default=".",
+        help="decimal mark of ratings and times (default: .)",
+    )
+    add(
+        "--timestamp-format",
+        metavar="FORM",
+        help="form of times that are text, such as %%d/%%m/%%Y (default: numbers or "
+        "ISO 8601)",
+    )
     add("--item-names", metavar="FILE", help="table with ids and names of the items")
     add(
         "--min-rating",

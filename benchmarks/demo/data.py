@@ -1,5 +1,6 @@
 """The data of the demo: a table of the user, or generated interactions."""
 
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -37,7 +38,20 @@ GENERATED = {
     "popularity_exponent": 0.6,
     "random_state": 0,
 }
-GARBLED = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+# Arguments of `load_interactions` that are flags of the demo.
+FLAGS = (
+    "user item rating timestamp sep member encoding decimal timestamp_format "
+    "min_rating min_user_items min_item_users"
+).split()
+GARBLED = (
+    RuntimeError,
+    LookupError,
+    ValueError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class DemoError(Exception):
@@ -100,12 +114,18 @@ def load(options):
         raise DemoError(f"{path} is not a file; pass --data a .csv, .csv.gz or .zip.")
     try:
         return _load(path, options)
+    except UnicodeError as error:
+        raise DemoError(
+            f"{path.name}: not all tables are text in {options.encoding or 'utf-8'} "
+            f"({error}); pass --encoding, such as --encoding latin-1."
+        ) from error
     except GARBLED as error:
-        raise DemoError(f"{path.name}: {error}") from error
+        raise DemoError(f"{path.name}: {_with_flags(error)}") from error
 
 
 def _load(path, options):
-    sep, names = read_header(path, options.sep)
+    layout = {"encoding": options.encoding, "member": options.member}
+    sep, names = read_header(path, options.sep, **layout)
     given = {role: getattr(options, role) for role in (*KNOWN_NAMES, "timestamp")}
     columns, notes = choose_columns(names, given)
     min_rating = options.min_rating if "rating" in columns else None
@@ -113,11 +133,17 @@ def _load(path, options):
         path,
         **columns,
         sep=sep,
+        member=options.member,
+        encoding=options.encoding or "utf-8",
+        decimal=options.decimal,
+        timestamp_format=options.timestamp_format,
         min_rating=min_rating,
         min_user_items=options.min_user_items,
         min_item_users=options.min_item_users,
     )
-    titles, from_where = find_titles(path, columns["item"], options.item_names)
+    titles, from_where = find_titles(
+        path, columns["item"], options.item_names, options.encoding
+    )
     item_names = [titles.get(str(item), f"item {item}") for item in data.item_ids]
     notes += [*_what_was_left_out(data, min_rating, options), *from_where]
     return DemoData(
@@ -140,10 +166,12 @@ def _what_was_left_out(data, min_rating, options):
             f"{options.min_user_items} items or of items with fewer than "
             f"{options.min_item_users} users (--min-user-items, --min-item-users)."
         )
+    if data.n_empty_users:
+        notes.append(f"Dropped {data.n_empty_users:,} users without interactions left.")
     return notes
 
 
-def read_header(path, sep=None):
+def read_header(path, sep=None, **layout):
     """Return the separator and the names in the first line of a table.
 
     If `sep` is None, the separator is the one of `SEPARATORS` that splits the line into
@@ -153,7 +181,9 @@ def read_header(path, sep=None):
     if sep is not None and len(sep) != 1:
         raise DemoError(f"--sep takes one character, not {sep!r}.")
     tried = [sep] if sep else SEPARATORS
-    headers = {sep: list(_read_table(path, sep=sep, nrows=0)) for sep in tried}
+    headers = {
+        sep: list(_read_table(path, sep=sep, nrows=0, **layout)) for sep in tried
+    }
     return max(headers.items(), key=lambda header: len(header[1]))
 
 
@@ -204,7 +234,7 @@ def choose_columns(names, given):
     return columns, [f"Columns: {taken}{how}."]
 
 
-def find_titles(path, item_column, item_names=None):
+def find_titles(path, item_column, item_names=None, encoding=None):
     """Find the names of the items, in `item_names` or in the zip with the ratings.
 
     Parameters
@@ -217,6 +247,8 @@ def find_titles(path, item_column, item_names=None):
         Path of a table. The ids are in its column `item_column`, or else in its first
         column; the names are in a column with a name as in `TITLE_NAMES`, or else in
         the first of the other columns.
+    encoding : str, default=None
+        Encoding of the tables; None is UTF-8.
 
     Returns
     -------
@@ -228,7 +260,7 @@ def find_titles(path, item_column, item_names=None):
     if item_names is not None:
         if not Path(item_names).is_file():
             raise DemoError(f"--item-names {item_names} is not a file; pass a table.")
-        sep, names = read_header(Path(item_names))
+        sep, names = read_header(Path(item_names), encoding=encoding)
         if len(names) < 2:
             raise DemoError(
                 f"--item-names {item_names} has one column, but needs two: one of ids "
@@ -236,7 +268,13 @@ def find_titles(path, item_column, item_names=None):
             )
         item = item_column if item_column in names else names[0]
         title = _guess(names, TITLE_NAMES) or next(n for n in names if n != item)
-        table = _read_table(Path(item_names), sep=sep, usecols=[item, title], dtype=str)
+        table = _read_table(
+            Path(item_names),
+            sep=sep,
+            encoding=encoding,
+            usecols=[item, title],
+            dtype=str,
+        )
         return _as_titles(table, item, title), [
             f"Names of items: {title} in {Path(item_names).name}."
         ]
@@ -247,11 +285,16 @@ def find_titles(path, item_column, item_names=None):
             if not member.lower().endswith(".csv"):
                 continue
             with archive.open(member) as file:
-                names = list(pd.read_csv(file, nrows=0))
+                names = list(pd.read_csv(file, nrows=0, encoding=encoding))
             title = _guess(names, TITLE_NAMES)
             if item_column in names and title is not None:
                 with archive.open(member) as file:
-                    table = pd.read_csv(file, usecols=[item_column, title], dtype=str)
+                    table = pd.read_csv(
+                        file,
+                        encoding=encoding,
+                        usecols=[item_column, title],
+                        dtype=str,
+                    )
                 titles = _as_titles(table, item_column, title)
                 return titles, [f"Names of items: {title} in {member}."]
     return {}, []
@@ -268,6 +311,15 @@ def check_size(matrix):
         )
 
 
+def _with_flags(error):
+    """Replace the arguments in a message of `load_interactions` by flags."""
+    text = str(error).replace("pass timestamp=None", "leave out --timestamp")
+    flags = "|".join(FLAGS)
+    return re.sub(
+        rf"\b({flags})=", lambda found: f"--{found[1].replace('_', '-')} ", text
+    )
+
+
 def _guess(names, known):
     """Return the first column with a known name, in any spelling; None if none."""
     plain = {"".join(filter(str.isalnum, str(name).lower())): name for name in names}
@@ -279,10 +331,12 @@ def _as_titles(table, item, title):
     return dict(zip(table[item], table[title], strict=True))
 
 
-def _read_table(path, **options):
+def _read_table(path, member=None, **options):
     """Read a CSV file, or the member of a zip that `load_interactions` would read."""
     if path.suffix.lower() != ".zip":
+        if member is not None:
+            raise DemoError(f"--member {member} was given, but {path} is not a .zip.")
         return pd.read_csv(path, **options)
     with zipfile.ZipFile(path) as archive:
-        with archive.open(find_member(archive)) as file:
+        with archive.open(find_member(archive, member)) as file:
             return pd.read_csv(file, **options)

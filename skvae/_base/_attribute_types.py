@@ -84,7 +84,13 @@ def _restore_count(tensor):
 def _restore_ids(tensor):
     values = parse_json(tensor.numpy().tobytes())
     kinds = {type(value) for value in values} if isinstance(values, list) else set()
-    found = np.array(values) if len(kinds) == 1 and kinds <= {str, int, float} else None
+    found = None
+    if len(kinds) == 1 and kinds <= {str, int, float}:
+        # By itself, numpy would make floats of integers on both sides of 2**63.
+        past_int64 = (
+            kinds == {int} and min(values) >= 0 and 2**63 <= max(values) < 2**64
+        )
+        found = np.array(values, dtype=np.uint64 if past_int64 else None)
     if found is None or found.dtype.kind not in "Uiuf":
         raise ValueError("holds ids or names that are neither all text nor all numbers")
     return found

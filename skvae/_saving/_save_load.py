@@ -21,7 +21,7 @@ from skvae._saving._state import state_from, tensors_of
 from skvae._training import resolve_device
 from skvae._vae_transformer import VAETransformer
 from skvae._version import __version__
-from skvae.datasets._encoding import check_item_ids
+from skvae.datasets._encoding import check_known_ids
 from skvae.utils._tensor_file import read_tensor_file, write_tensor_file
 from skvae.utils._typing import ArrayLike
 
@@ -292,11 +292,16 @@ def _check_document(document):
 
 
 def _check_item_ids(item_ids, n_features):
-    ids = check_item_ids(item_ids)
+    ids = check_known_ids(item_ids, "item")
     if len(ids) != n_features:
         raise ValueError(
             f"item_ids has {len(ids)} entries but the model was fitted with "
             f"{n_features} columns (items); pass one for each."
+        )
+    if ids.dtype.kind == "O":
+        raise ValueError(
+            f"item_ids holds a text of {max(map(len, ids)):,} characters, so the "
+            f"loaded array of {len(ids):,} ids would be too large; shorten that id."
         )
     if ids.dtype.kind not in "Uiuf":
         raise ValueError(

@@ -19,6 +19,10 @@ from skvae.datasets._interactions import load_interactions
 
 _URL = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles/"
 
+# Well above the sizes of all files, and the number of characters of their lines.
+_MAX_BYTES = 2**33
+_MAX_LINE = 2**24
+
 _CATEGORIES = (
     "Amazon_Instant_Video",
     "Apps_for_Android",
@@ -164,6 +168,7 @@ def fetch_amazon_reviews(
         "folder": "amazon_reviews",
         "data_home": data_home,
         "download_if_missing": download_if_missing,
+        "max_bytes": _MAX_BYTES,
     }
     # Get both files first, so that a missing one is reported before the long reading.
     reviews = cached_file(f"{_URL}reviews_{category}_5.json.gz", **where)
@@ -244,7 +249,13 @@ def _lines(path):
     """Yield the number, from 1, and the text of each non-empty line of a gzip file."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
+            lines = iter(lambda: file.readline(_MAX_LINE), "")
+            for number, line in enumerate(lines, start=1):
+                if len(line) == _MAX_LINE:
+                    raise ValueError(
+                        f"Line {number} of {path} has more than {_MAX_LINE:,} "
+                        "characters; delete the file to download it again."
+                    )
                 if line.strip():
                     yield number, line
     except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error) as error:

@@ -40,6 +40,9 @@ _SHA256 = {
     ),
 }
 
+# Well above the sizes of all files.
+_MAX_BYTES = 2**28
+
 # Patterns of the lines of each kind of file. All numbers have fewer than nine digits.
 _ITEMS_LINE = re.compile(rb"\d{1,9}(?: +\d{1,9})*\s*")
 _WORDS_LINE = re.compile(rb"\d{1,9}(?: +\d{1,9}:\d{1,9})*\s*")
@@ -217,19 +220,26 @@ def _find_file(url, version, name, subfolder, *, data_home, download_if_missing)
         folder,
         data_home=data_home,
         download_if_missing=download_if_missing,
+        max_bytes=_MAX_BYTES,
         sha256=_SHA256.get((version, name)),
     )
 
 
 def _read_bytes(path):
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"{path} is not a complete gzip file ({error}); delete it to download it "
             "again."
         ) from error
+    if len(content) > _MAX_BYTES:
+        raise ValueError(
+            f"{path} holds more than {_MAX_BYTES:,} bytes, more than any file of "
+            "CiteULike; delete it to download it again."
+        )
+    return content
 
 
 def _read_vocabulary(path):

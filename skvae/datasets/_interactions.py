@@ -12,11 +12,11 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from skvae.datasets._encoding import (
-    check_item_ids,
+    check_known_ids,
     check_ratings,
     check_timestamps,
     encode_ids,
-    encode_known_ids,
+    is_text,
 )
 from skvae.datasets._pairs import core_pairs, csr_from_sorted_pairs, merge_pairs
 from skvae.datasets._readers import read_columns
@@ -51,9 +51,14 @@ _MERGED = {
         "min_rating": [Interval(Real, None, None, closed="neither"), None],
         "min_user_items": [Interval(Integral, 1, None, closed="left")],
         "min_item_users": [Interval(Integral, 1, None, closed="left")],
+        "user_ids": ["array-like", None],
         "item_ids": ["array-like", None],
         "sep": [str],
         "member": [str, None],
+        "encoding": [str],
+        "decimal": [StrOptions({".", ","})],
+        "timestamp_format": [str, None],
+        "drop_empty_users": ["boolean"],
     },
     prefer_skip_nested_validation=True,
 )
@@ -68,9 +73,14 @@ def load_interactions(
     min_rating: float | None = None,
     min_user_items: int = 1,
     min_item_users: int = 1,
+    user_ids: ArrayLike | None = None,
     item_ids: ArrayLike | None = None,
     sep: str = ",",
     member: str | None = None,
+    encoding: str = "utf-8",
+    decimal: Literal[".", ","] = ".",
+    timestamp_format: str | None = None,
+    drop_empty_users: bool = False,
 ) -> Bunch:
     """Load a table of user-item interactions as a sparse users x items matrix.
 
@@ -82,7 +92,7 @@ def load_interactions(
     source : str, path-like, DataFrame, mapping or tuple of arrays
         One row per interaction, from one of
 
-        - a delimited text file in UTF-8, compressed or not (``.csv``, ``.csv.gz``,
+        - a delimited text file, compressed or not (``.csv``, ``.csv.gz``,
           ``.csv.bz2``, ``.csv.xz``); only the requested columns are kept;
         - a ``.zip`` archive, see `member`;
         - a pandas or polars DataFrame;
@@ -97,8 +107,9 @@ def load_interactions(
         matrix.
 
     timestamp : str or int, default=None
-        The column of the times of the interactions: numbers (rounded down to integers)
-        or datetimes (converted to seconds since 1970-01-01 UTC).
+        The column of the times of the interactions: numbers (rounded down to integers),
+        or datetimes or text of dates such as "2024-05-31 18:00:00" (converted to
+        seconds since 1970-01-01 UTC). For text in another form see `timestamp_format`.
 
     values : {"binary", "rating", "count"}, default="binary"
         Values of the matrix, and how several interactions of one user with one item
@@ -120,12 +131,18 @@ def load_interactions(
         hold. ([1]_ filter once: first the items, then the users, with 5 for the users
         of MovieLens.) The default drops nothing.
 
+    user_ids : array-like of shape (n_users,), default=None
+        The users of the rows, in this order. Each has a row, even if it is empty.
+        Interactions of other users are dropped and counted. Cannot be combined with
+        `min_user_items`.
+
     item_ids : array-like of shape (n_items,), default=None
         The items of the columns, in this order, such as the ``item_ids`` of the data
         that a model was fitted on. Interactions with other items are dropped and
         counted. All users of the source then keep a row, even if it is empty, because
         users without known history need recommendations too; only `min_user_items`
-        above 1 drops users. Cannot be combined with `min_item_users`.
+        above 1 drops users. It is no error if no interactions are left, or if the
+        source has no rows. Cannot be combined with `min_item_users`.
 
     sep : str, default=","
         The separator of a file, one character.
@@ -133,6 +150,22 @@ def load_interactions(
     member : str, default=None
         The file to read in a ``.zip`` archive: its path in the archive, or its name
         alone. None takes the only CSV file, or ``ratings.csv`` if there are several.
+
+    encoding : str, default="utf-8"
+        The encoding of a file, by its name in Python, such as "latin-1" or "utf-16".
+
+    decimal : {".", ","}, default="."
+        The decimal mark of the ratings and timestamps of a file.
+
+    timestamp_format : str, default=None
+        The form of timestamps that are text, in the codes of
+        :meth:`datetime.datetime.strptime`, such as ``"%d/%m/%Y %H:%M"``. None takes
+        dates in the form of ISO 8601. Times without a time zone are UTC.
+
+    drop_empty_users : bool, default=False
+        Whether to drop the users that have no interactions left, even if `item_ids` is
+        given. Without `item_ids` they are always dropped. Cannot be combined with
+        `user_ids`.
 
     Returns
     -------
@@ -142,7 +175,7 @@ def load_interactions(
         matrix : csr_array of float32 of shape (n_users, n_items)
             The interactions, with sorted indices, no duplicates, no explicit zeros.
         user_ids : ndarray of shape (n_users,)
-            The user of each row, sorted.
+            The user of each row: `user_ids` if given, else sorted.
         item_ids : ndarray of shape (n_items,)
             The item of each column: `item_ids` if given, else sorted.
         timestamps : csr_array of int64 of shape (n_users, n_items), or None
@@ -153,9 +186,14 @@ def load_interactions(
             Number of rows of the source.
         n_below_min_rating : int
             Number of rows dropped by `min_rating`.
-        n_unknown_items, n_unknown_interactions : int
-            Number of distinct items that are not in `item_ids`, and number of rows
-            dropped with them; 0 without `item_ids`.
+        n_unknown_users, n_unknown_items, n_unknown_interactions : int
+            Number of distinct users that are not in `user_ids`, of distinct items that
+            are not in `item_ids`, and of rows dropped with either; 0 without `user_ids`
+            and `item_ids`.
+        n_empty_users : int
+            Number of users that have no interactions left. They were dropped, except
+            that with `user_ids`, or with `item_ids` unless `drop_empty_users` or
+            `min_user_items` above 1, they have empty rows.
         n_duplicates : int
             Number of rows merged into another row of the same user and item.
         n_filtered : int
@@ -170,11 +208,14 @@ def load_interactions(
     TypeError
         If `source` is none of the above.
     ValueError
-        If a file cannot be read with this `sep`; a column is missing; ids or
-        timestamps are missing in some rows; ratings that are used are not finite, or
-        not positive although they become values; `rating` is needed but not given;
-        `item_ids` repeats an item, is of another kind than the ids of the source or is
-        combined with `min_item_users`; or no interactions are left.
+        If a file cannot be read with this `sep` and `encoding`, or a line has too many
+        fields; a column is missing; ids or timestamps are missing in some rows, or
+        different ids could be taken for the same one; ratings that are used are not
+        finite, or not positive although they become values; `rating` is needed but not
+        given;
+        `user_ids` or `item_ids` repeats an id, is of another kind than the ids of the
+        source or is combined with `min_user_items` or `min_item_users`; or no
+        interactions are left and `item_ids` is not given.
 
     See Also
     --------
@@ -184,9 +225,9 @@ def load_interactions(
     Notes
     -----
     A file is parsed in chunks, so that memory is needed for the requested columns, not
-    for the whole file. Ids that look like numbers are read as numbers, which drops
-    leading zeros; if these matter, read the table as text and pass the DataFrame. If
-    `item_ids` are text, the item column of a file is read as text.
+    for the whole file. Ids of a file become numbers if all are distinct numbers of 64
+    bits without leading zeros or plus signs; otherwise the whole column stays text, as
+    it does if `user_ids` or `item_ids` are text. So 7 and 0007 are two ids.
 
     For "rating" and "count", a rating of zero raises an error and is not dropped: only
     the caller knows whether it means dislike (``min_rating=1``) or an interaction
@@ -223,33 +264,59 @@ def load_interactions(
     >>> new.n_unknown_items
     1
     """
-    _check_combination(values, rating, min_rating, min_item_users, item_ids)
+    known = {"user": user_ids, "item": item_ids}
+    minima = {"user": min_user_items, "item": min_item_users}
+    _check_combination(values, rating, min_rating, known, minima)
+    if drop_empty_users and user_ids is not None:
+        raise ValueError(
+            "user_ids fixes the rows, so drop_empty_users=True cannot drop any; leave "
+            "drop_empty_users=False."
+        )
+    if timestamp_format is not None and timestamp is None:
+        raise ValueError(
+            f"timestamp_format={timestamp_format!r} needs the timestamps; pass the "
+            "name of their column as timestamp=..."
+        )
     roles = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-    roles = {role: name for role, name in roles.items() if name is not None}
-    if item_ids is not None:
-        item_ids = check_item_ids(item_ids)
-    as_text = {"item"} if item_ids is not None and item_ids.dtype.kind == "U" else set()
-    columns = read_columns(source, roles, sep=sep, member=member, text_roles=as_text)
+    roles = {
+        role: name if isinstance(name, str) else int(name)
+        for role, name in roles.items()
+        if name is not None
+    }
+    known = {
+        role: None if ids is None else check_known_ids(ids, role)
+        for role, ids in known.items()
+    }
+    as_text = {role for role, ids in known.items() if ids is not None and is_text(ids)}
+    if timestamp_format is not None:
+        as_text.add("timestamp")
+    columns = read_columns(
+        source,
+        roles,
+        sep=sep,
+        member=member,
+        encoding=encoding,
+        decimal=decimal,
+        text_roles=as_text,
+    )
     n_read = len(columns["user"])
-    if n_read == 0:
+    if n_read == 0 and item_ids is None:
         raise ValueError("The source has no rows; pass at least one interaction.")
 
-    users, user_ids = encode_ids(columns["user"], "user")
-    if item_ids is None:
-        items, ids = encode_ids(columns["item"], "item")
-        n_unknown_items = 0
-    else:
-        ids = item_ids
-        items, n_unknown_items = encode_known_ids(columns["item"], ids, "item")
-    weights, liked = _weights(columns.get("rating"), values, min_rating, n_read)
-    order, times = (
-        check_timestamps(columns["timestamp"]) if timestamp is not None else (None,) * 2
+    users, row_ids, n_unknown_users = encode_ids(columns["user"], "user", known["user"])
+    items, column_ids, n_unknown_items = encode_ids(
+        columns["item"], "item", known["item"]
     )
+    weights, liked = _weights(columns.get("rating"), values, min_rating, n_read)
+    order = times = None
+    if timestamp is not None:
+        order, times = check_timestamps(columns["timestamp"], timestamp_format)
     del columns
 
-    kept = np.flatnonzero(liked & (items >= 0))
+    is_known = (users >= 0) & (items >= 0)
+    kept = np.flatnonzero(liked & is_known)
     pairs, data, latest = merge_pairs(
-        users[kept] * len(ids) + items[kept],
+        users[kept] * len(column_ids) + items[kept],
         weights[kept],
         None if order is None else order[kept],
         values,
@@ -259,28 +326,33 @@ def load_interactions(
             f"The ratings of one user and item add up to {data.max():.3g}, beyond the "
             "range of float32; scale them, or use values='rating'."
         )
-    core = core_pairs(pairs, (len(user_ids), len(ids)), min_user_items, min_item_users)
+    core = core_pairs(
+        pairs, (len(row_ids), len(column_ids)), min_user_items, min_item_users
+    )
     counts = {
         "n_read": n_read,
         "n_below_min_rating": n_read - int(np.count_nonzero(liked)),
+        "n_unknown_users": n_unknown_users,
         "n_unknown_items": n_unknown_items,
-        "n_unknown_interactions": int(np.count_nonzero(liked & (items < 0))),
+        "n_unknown_interactions": int(np.count_nonzero(liked & ~is_known)),
         "n_duplicates": len(kept) - len(pairs),
         "n_filtered": len(pairs) - int(np.count_nonzero(core)),
     }
-    if not core.any():
+    if not core.any() and item_ids is None:
         raise ValueError(_nothing_left(counts, min_user_items, min_item_users))
-    rows, cols = np.divmod(pairs[core], len(ids))
-    user_kept = np.ones(len(user_ids), dtype=bool)
-    item_kept = np.ones(len(ids), dtype=bool)
+    rows, cols = np.divmod(pairs[core], len(column_ids))
+    has_items = np.bincount(rows, minlength=len(row_ids)) > 0
+    counts["n_empty_users"] = int(np.count_nonzero(~has_items))
+    drops_users = item_ids is None or min_user_items > 1 or drop_empty_users
+    drops_users = drops_users and user_ids is None
+    user_kept = has_items if drops_users else np.ones(len(row_ids), dtype=bool)
+    item_kept = np.ones(len(column_ids), dtype=bool)
     if item_ids is None:
-        item_kept = np.bincount(cols, minlength=len(ids)) > 0
-    if item_ids is None or min_user_items > 1:
-        user_kept = np.bincount(rows, minlength=len(user_ids)) > 0
-    user_ids, ids = user_ids[user_kept], ids[item_kept]
+        item_kept = np.bincount(cols, minlength=len(column_ids)) > 0
+    row_ids, column_ids = row_ids[user_kept], column_ids[item_kept]
     rows, cols = np.cumsum(user_kept)[rows] - 1, np.cumsum(item_kept)[cols] - 1
 
-    shape = (len(user_ids), len(ids))
+    shape = (len(row_ids), len(column_ids))
     matrix = csr_from_sorted_pairs(rows, cols, data[core], shape)
     timestamps = None
     if times is not None:
@@ -290,15 +362,15 @@ def load_interactions(
         )
     return Bunch(
         matrix=matrix,
-        user_ids=user_ids,
-        item_ids=ids,
+        user_ids=row_ids,
+        item_ids=column_ids,
         timestamps=timestamps,
         **counts,
         DESCR=_describe(source, matrix, values, min_rating, counts),
     )
 
 
-def _check_combination(values, rating, min_rating, min_item_users, item_ids):
+def _check_combination(values, rating, min_rating, known, minima):
     if rating is None and values == "rating":
         raise ValueError(
             "values='rating' needs the ratings; pass the name of their column as "
@@ -309,11 +381,15 @@ def _check_combination(values, rating, min_rating, min_item_users, item_ids):
             f"min_rating={min_rating} needs the ratings; pass the name of their column "
             "as rating=..."
         )
-    if item_ids is not None and min_item_users > 1:
-        raise ValueError(
-            f"item_ids fixes the columns, so min_item_users={min_item_users} cannot "
-            "drop any; leave min_item_users=1."
-        )
+    for (role, ids), other, kept in zip(
+        known.items(), ("item", "user"), ("rows", "columns"), strict=True
+    ):
+        name = f"min_{role}_{other}s"
+        if ids is not None and minima[role] > 1:
+            raise ValueError(
+                f"{role}_ids fixes the {kept}, so {name}={minima[role]} cannot drop "
+                f"any; leave {name}=1."
+            )
 
 
 def _weights(ratings, values, min_rating, n_read):
@@ -333,10 +409,11 @@ def _nothing_left(counts, min_user_items, min_item_users):
     dropped = []
     if counts["n_below_min_rating"]:
         dropped.append(f"min_rating dropped {counts['n_below_min_rating']} rows")
-    if counts["n_unknown_interactions"]:
+    is_unknown = counts["n_unknown_interactions"] > 0
+    if is_unknown:
         dropped.append(
-            f"{counts['n_unknown_interactions']} are of items not in item_ids (check "
-            "that item_ids belongs to this data)"
+            f"{counts['n_unknown_interactions']} are of users or items not in user_ids "
+            "or item_ids (check that these belong to this data)"
         )
     if counts["n_filtered"]:
         dropped.append(
@@ -344,8 +421,8 @@ def _nothing_left(counts, min_user_items, min_item_users):
             f"dropped {counts['n_filtered']} pairs"
         )
     return (
-        f"No interactions are left of {counts['n_read']} rows: {'; '.join(dropped)}. "
-        "Lower the minimum that drops the most."
+        f"No interactions are left of {counts['n_read']} rows: {'; '.join(dropped)}."
+        + " Lower the minimum that drops the most." * (len(dropped) > is_unknown)
     )
 
 
@@ -356,8 +433,8 @@ def _describe(source, matrix, values, min_rating, counts):
         f"Interactions of {n_users:,} users with {n_items:,} items",
         "",
         f"Source: {where}{counts['n_read']:,} rows.",
-        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / n_users:.1f} per user, "
-        f"density {matrix.nnz / n_users / n_items:.2%}.",
+        f"Interactions: {matrix.nnz:,} pairs, {matrix.nnz / max(n_users, 1):.1f} per "
+        f"user, density {matrix.nnz / max(n_users * n_items, 1):.2%}.",
         f"Values: {values}; {_MERGED[values]} "
         f"({counts['n_duplicates']:,} rows merged).",
     ]
@@ -366,14 +443,25 @@ def _describe(source, matrix, values, min_rating, counts):
             f"Ratings below {min_rating:g} dropped: {counts['n_below_min_rating']:,} "
             "rows."
         )
-    if counts["n_unknown_items"]:
+    for role in ("user", "item"):
+        if n_unknown := counts[f"n_unknown_{role}s"]:
+            lines.append(
+                f"{role.capitalize()}s not in {role}_ids dropped: {n_unknown:,}."
+            )
+    if counts["n_unknown_interactions"]:
         lines.append(
-            f"Items not in item_ids dropped: {counts['n_unknown_items']:,}, with "
+            "Interactions of unknown users or items dropped: "
             f"{counts['n_unknown_interactions']:,} rows."
         )
     if counts["n_filtered"]:
         lines.append(
             "Users and items with too few interactions dropped: "
             f"{counts['n_filtered']:,} pairs."
+        )
+    if n_empty := counts["n_empty_users"]:
+        has_rows = np.count_nonzero(np.diff(matrix.indptr) == 0) > 0
+        lines.append(
+            f"Users without remaining interactions: {n_empty:,}, "
+            f"{'which have empty rows' if has_rows else 'dropped'}."
         )
     return "\n".join(lines) + "\n"

@@ -3,8 +3,10 @@
 import csv
 import io
 import zipfile
+import zlib
 from numbers import Integral, Real
 from os import PathLike
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +18,9 @@ from skvae.datasets._interactions import load_interactions
 from skvae.datasets._readers import find_member
 
 _URL = "https://files.grouplens.org/datasets/movielens/ml-{}.zip"
+
+# Errors of zipfile; RuntimeError is that of an encrypted archive.
+DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
 
 _TERMS = """\
 MovieLens was collected by GroupLens Research at the University of Minnesota. The data
@@ -83,6 +88,10 @@ _SHA256 = {
     "25m": "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
     "32m": "e4a68655d7386b8f95f2f2424b2ff975dfdd15ffd59e0d864a14dca43e99d6ee",
 }
+
+
+# Well above the sizes of all published archives and of the files in them.
+_MAX_BYTES = {"archive": 2**30, "ratings": 2**32, "titles": 2**26}
 
 
 @validate_params(
@@ -202,9 +211,11 @@ def fetch_movielens(
         "movielens",
         data_home=data_home,
         download_if_missing=download_if_missing,
+        max_bytes=_MAX_BYTES["archive"],
         sha256=_SHA256.get(version),
     )
     layout = _FORMATS[version]
+    _check_archive(path, layout)
     dataset = load_interactions(
         path,
         **layout.columns,
@@ -223,8 +234,38 @@ def fetch_movielens(
     return dataset
 
 
+def _check_archive(path, layout):
+    """Raise a ValueError if files are missing, or larger than any such file is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for kind in ("ratings", "titles"):
+                name = getattr(layout, kind)
+                found = [i for i in archive.infolist() if Path(i.filename).name == name]
+                if len(found) != 1:
+                    raise zipfile.BadZipFile(f"it does not hold exactly one {name}")
+                if found[0].file_size > _MAX_BYTES[kind]:
+                    raise zipfile.BadZipFile(
+                        f"{name} in it has {found[0].file_size:,} bytes unpacked"
+                    )
+    except DAMAGED as error:
+        raise ValueError(
+            f"{path} is not a MovieLens archive ({error}); delete it to download it "
+            "again."
+        ) from error
+
+
 def _read_titles(path, layout):
     """Read the title of each movie id: a dict."""
+    try:
+        return _parse_titles(path, layout)
+    except (*DAMAGED, LookupError, TypeError, ValueError, csv.Error) as error:
+        raise ValueError(
+            f"{path} is damaged: {layout.titles} in it is not a table of titles "
+            f"({error!r}); delete it to download it again."
+        ) from error
+
+
+def _parse_titles(path, layout):
     with zipfile.ZipFile(path) as archive:
         with archive.open(find_member(archive, layout.titles)) as file:
             lines = io.TextIOWrapper(file, encoding=layout.encoding, newline="")

@@ -193,7 +193,19 @@ def test_latest_interactions_are_held_out_if_there_are_times(tmp_path, rows):
         (b"user,item\n1,2\n", ["--item", "film"], "no column 'film'"),
         (b"user,item\n1,2\n", ["--sep", "::"], "takes one character"),
         (b"user,item,rating\n1,2,1\n", [], "No interactions are left"),
-        (b"user,item\n1,2\n", ["--min-user-items", "1"], "min_item_users"),
+        (b"user,item\n1,2\n", ["--min-user-items", "1"], "--min-item-users 3"),
+        (b"user,item\n1,\xe9\n", [], "such as --encoding"),
+        (b"us\xe9r,item\n1,2\n", [], "such as --encoding"),
+        (b"user,item\n1,2\n", ["--encoding", "utf-9"], "utf-9"),
+        (b"user;item;rating\n1;2;4,5\n", [], "--decimal ','"),
+        (b"user,item\n1,2\n", ["--member", "a.csv"], "not a .zip"),
+        (
+            b"user,item,when\n1,2,1/2/20\n",
+            ["--timestamp", "when"],
+            "--timestamp-format '%d/%m/%Y",
+        ),
+        (b"user,item,when\n1,2,\n", ["--timestamp", "when"], "leave out --timestamp"),
+        (b"user,item,rating\n1,2,5\n1,a, b,5\n", [], "line 3 has 4"),
         (
             b"user,item\n1,2\n",
             ["--min-user-items", "1", "--min-item-users", "1"],
@@ -212,7 +224,7 @@ def test_errors_are_printed_with_exit_code_2(
 
     captured = capsys.readouterr()
     assert captured.err.startswith("demo: ")
-    assert message in captured.err
+    assert message in " ".join(captured.err.split())
     assert captured.out == ""
 
 
@@ -221,3 +233,43 @@ def test_users_are_sampled_on_request():
     sample = demo.sample_users(1000, 50)
     assert len(set(sample)) == 50
     assert (np.diff(sample) > 0).all()
+
+
+def test_layout_of_a_table_can_be_given(tmp_path, rows):
+    """The same ratings in another layout give the same data and the names of items."""
+    plain = write(tmp_path / "plain.csv", "user,item,rating,time", rows)
+    expected = load(demo.parse(["--data", str(plain), "--timestamp", "time"]))
+    lines = ["user;item;rating;tag"]
+    for row in rows:
+        user, item, rating, time = row.split(",")
+        day = f"{(int(time) - 999):02}/01/1970"
+        lines.append(f"{user};{int(item):05};{rating},0;{day}")
+    names = ["item;title", *(f"{100 + i:05};Gerät {i}" for i in range(12))]
+    path = tmp_path / "ratings.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "\n".join(lines).encode("latin-1"))
+        archive.writestr("b.csv", "x")
+    (tmp_path / "names.csv").write_text("\n".join(names), encoding="latin-1")
+    given = (
+        "--member a.csv --encoding latin-1 --decimal , --timestamp tag "
+        "--timestamp-format %d/%m/%Y"
+    )
+    data = load(
+        demo.parse(
+            ["--data", str(path), *given.split()]
+            + ["--item-names", str(tmp_path / "names.csv")]
+        )
+    )
+    assert (data.matrix != expected.matrix).nnz == 0
+    assert data.item_names[0] == "Gerät 0"
+    days = data.timestamps.data // 86400  # the first is 1000 in the other table
+    np.testing.assert_array_equal(days, expected.timestamps.data - 1000)
+
+
+def test_users_without_remaining_interactions_are_reported(tmp_path, rows):
+    rows = [*rows, "99,100,1,1000"]
+    path = write(tmp_path / "ratings.csv", "user,item,rating,time", rows)
+    data = load(demo.parse(["--data", str(path)]))
+    n_dropped = 31 - data.matrix.shape[0]
+    assert n_dropped >= 1
+    assert f"Dropped {n_dropped} users without interactions left." in data.notes

@@ -113,13 +113,13 @@ def test_missing_file_raises_oserror_if_download_is_disabled(tmp_path):
 def test_only_the_required_files_are_downloaded(tmp_path, monkeypatch, titles):
     requests = []
 
-    def fetch_file(url, folder, local_filename, sha256):
+    def fetch_file(url, folder, local_filename, max_bytes, sha256):
         requests.append(url.rpartition("/")[2])
         (tmp_path / "remote").mkdir(exist_ok=True)
         remote = write_reviews(tmp_path / "remote") / local_filename
         return remote.rename(folder / local_filename)
 
-    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
+    monkeypatch.setattr("skvae.datasets._fetch.fetch_file", fetch_file)
     reviews = fetch_amazon_reviews("Baby", data_home=tmp_path, titles=titles)
     assert reviews.matrix.nnz == 3
     expected = ["reviews_Baby_5.json.gz", "meta_Baby.json.gz"]

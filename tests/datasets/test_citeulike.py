@@ -192,13 +192,13 @@ def test_only_the_required_files_are_downloaded_and_only_once(
     remote = write_files(tmp_path / "remote", version)
     requests = {}
 
-    def fetch_file(url, folder, local_filename, sha256):
+    def fetch_file(url, folder, local_filename, max_bytes, sha256):
         requests[url] = sha256
         in_split = "splits" if local_filename.startswith("cf-") else ""
         assert folder == tmp_path / "home" / f"citeulike-{version}" / in_split
         return (remote / in_split / local_filename).rename(folder / local_filename)
 
-    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
+    monkeypatch.setattr("skvae.datasets._fetch.fetch_file", fetch_file)
     for _ in range(2):
         articles = fetch_citeulike(version, data_home=tmp_path / "home", **options)
         assert_array_equal(articles.matrix.toarray(), MATRIX)
@@ -222,7 +222,7 @@ def test_existing_gzipped_files_need_no_network(tmp_path, monkeypatch):
     def fetch_file(*args, **kwargs):
         raise AssertionError("the network was used")
 
-    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
+    monkeypatch.setattr("skvae.datasets._fetch.fetch_file", fetch_file)
     assert fetch_citeulike(data_home=str(tmp_path), p=1).matrix.nnz == 5
 
 

@@ -206,7 +206,7 @@ def test_item_ids_set_the_columns_and_all_users_are_kept():
     assert dataset.n_unknown_items == 2
     assert dataset.n_unknown_interactions == 3
     assert dataset.n_below_min_rating == 1
-    for text in ("2, with 3 rows", "below 3 dropped: 1 rows"):
+    for text in ("dropped: 2.", "dropped: 3 rows", "below 3 dropped: 1 rows"):
         assert text in dataset.DESCR
 
 
@@ -261,7 +261,6 @@ GOOD = [(1, 1, 5, 0), (2, 2, 4, 1), (3, 1, 3, 2)]
         ({}, {"min_rating": 6}, "No interactions are left of 3 rows.*dropped 3"),
         ({}, {"min_user_items": 0}, "'min_user_items' parameter"),
         ({}, {"min_user_items": 2}, "No interactions are left.*min_user_items=2"),
-        ({}, {"item_ids": [7, 8]}, "No interactions are left.*3 are of items not in"),
         ({}, {"item_ids": [1, 2, 1]}, "item_ids holds .*1.* more than once"),
         ({}, {"item_ids": []}, r"item_ids has shape \(0,\)"),
         ({}, {"item_ids": [[1], [2]]}, r"item_ids has shape \(2, 1\)"),
@@ -346,3 +345,257 @@ def test_boolean_timestamps_are_sorted_false_before_true():
     dataset = load_interactions(rows, **COLUMNS, values="rating")
     assert dataset.matrix.toarray().tolist() == [[5.0]]
     assert dataset.timestamps.toarray().tolist() == [[1]]
+
+
+KNOWN = {"user_ids": ["visitor"], "item_ids": ["tea", "jam"]}
+
+
+@pytest.mark.parametrize(
+    ("history", "expected", "n_unknown"),
+    [
+        (["jam", "never heard of"], [[0, 1]], 1),
+        (["never heard of"], [[0, 0]], 1),
+        ([], [[0, 0]], 0),
+    ],
+)
+def test_known_users_keep_a_row_whatever_they_interacted_with(
+    history, expected, n_unknown
+):
+    source = {"u": ["visitor"] * len(history), "i": history}
+    dataset = load_interactions(source, user="u", item="i", **KNOWN)
+    assert_array_equal(dataset.matrix.toarray(), expected)
+    assert_canonical(dataset.matrix)
+    assert dataset.user_ids.tolist() == ["visitor"]
+    assert dataset.n_unknown_items == n_unknown
+    assert dataset.n_unknown_interactions == n_unknown
+    assert dataset.n_unknown_users == 0
+    assert "1 users with 2 items" in dataset.DESCR
+
+
+def test_user_ids_set_the_rows_and_other_users_are_counted():
+    rows = [("eva", "tea", 5, 9), ("kim", "tea", 4, 8), ("ann", "rye", 5, 7)]
+    dataset = load_interactions(
+        table(rows), **COLUMNS, user_ids=["noa", "kim", "ann"], values="rating"
+    )
+    assert dataset.user_ids.tolist() == ["noa", "kim", "ann"]
+    assert dataset.item_ids.tolist() == ["rye", "tea"]
+    assert_array_equal(dataset.matrix.toarray(), [[0, 0], [0, 4], [5, 0]])
+    assert_array_equal(dataset.timestamps.toarray(), [[0, 0], [0, 8], [7, 0]])
+    assert (dataset.n_unknown_users, dataset.n_unknown_interactions) == (1, 1)
+    assert "Users not in user_ids dropped: 1." in dataset.DESCR
+
+
+def test_no_rows_are_no_error_if_the_items_are_known():
+    for source in ([[], []], {0: (), 1: ()}, pd.DataFrame({"u": [], "i": []})):
+        names = {"user": "u", "item": "i"} if hasattr(source, "columns") else {}
+        if not names:
+            source, names = tuple(source[i] for i in (0, 1)), {"user": 0, "item": 1}
+        dataset = load_interactions(source, **names, item_ids=[3, 4])
+        assert dataset.matrix.shape == (0, 2)
+        assert len(dataset.user_ids) == 0
+        assert "0 users" in dataset.DESCR
+
+
+def test_users_are_read_as_text_if_user_ids_are_text(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("u,i\n007,1\n8,2\n")
+    dataset = load_interactions(path, user="u", item="i", user_ids=["8", "007"])
+    assert_array_equal(dataset.matrix.toarray(), [[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"user_ids": [1, 1]}, "user_ids holds 1 more than once.*each user once"),
+        ({"user_ids": []}, r"user_ids has shape \(0,\).*one user id"),
+        ({"user_ids": ["1"]}, "user column holds numbers.*user_ids holds text"),
+        ({"user_ids": [1], "min_user_items": 2}, "leave min_user_items=1"),
+        ({"user_ids": [7]}, "No interactions are left.*3 are of users or items not in"),
+    ],
+)
+def test_unusable_user_ids_are_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        load_interactions(table(GOOD), **COLUMNS, **options)
+
+
+PAST = 2**63 + 1
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        [1, PAST, PAST + 1],
+        np.array([1, PAST, PAST + 1], dtype=np.uint64),
+        np.array([1, PAST, PAST + 1], dtype=object),
+        pl.Series([1, PAST, PAST + 1], dtype=pl.UInt64),
+        [2**53, 2**53 + 1, 2**53 + 2],
+        [-(2**63), 0, 2**63 - 1],
+    ],
+)
+@pytest.mark.parametrize("role", ["user", "item"])
+def test_large_integer_ids_stay_distinct(users, role):
+    other = {"user": "item", "item": "user"}[role]
+    dataset = load_interactions({"a": users, "b": [1, 1, 1]}, **{role: "a", other: "b"})
+    assert dataset[f"{role}_ids"].tolist() == list(map(int, users))
+    assert dataset.matrix.nnz == 3
+    again = load_interactions(
+        {"a": users, "b": [1, 1, 1]},
+        **{role: "a", other: "b", f"{role}_ids": list(map(int, users))[::-1]},
+    )
+    assert again[f"{role}_ids"].tolist() == list(map(int, users))[::-1]
+    assert again.matrix.nnz == 3
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ([5, 2**53 + 1, 2**53], [1, 0, 0]),
+        (np.array([PAST, 5], dtype=np.uint64), [0, 1]),
+        (np.array([5, 2], dtype=np.int8), [1, 0]),
+        (np.array([5.0, 5.5]), [1, 0]),
+    ],
+)
+@pytest.mark.parametrize(
+    "items",
+    [
+        np.array([5, 7], dtype=np.int64),
+        np.array([5, 7], dtype=np.float64),
+        np.array([5, PAST - 1], dtype=np.uint64),
+    ],
+)
+def test_known_ids_of_another_type_match_by_their_exact_value(known, found, items):
+    dataset = load_interactions(([1, 1], items), user=0, item=1, item_ids=known)
+    assert_array_equal(dataset.matrix.toarray(), [found])
+    assert dataset.n_unknown_items == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "match"),
+    [
+        (
+            [1, PAST, -1],
+            f"ids of item are integers from -1 to {PAST}.*convert them to text",
+        ),
+        ([1.0, 2.0**53], r"ids of item include 9007199254740992\.0 as a floating"),
+        ([1.5, PAST], "include 9.22.*floating-point.*integers or as text"),
+        (
+            np.array([1, 2**24], dtype=np.float32),
+            r"include 16777216.0 as .*\(float32\)",
+        ),
+        ([1.0, np.inf], "ids of item include inf as a floating-point"),
+        ([1.0, np.nan], "1 of 2 values of item are missing"),
+        (np.array([1, 2], dtype=np.longdouble), "ids of item are of type"),
+        (["a", "a\0"], r"ids of item include 'a\\x00', which contains.*NUL"),
+        (np.array(["a\0b", "a\0c"]), r"ids of item include 'a\\x00b'"),
+        ([True, 1], "ids of item are of kind 'mixed-integer'"),
+        ([1, True], "ids of item are of kind 'mixed-integer'"),
+        ([b"a", b"a\0"], "ids of item are of kind 'bytes'"),
+        ([[1], [1, 2]], "ids of item are of kind 'mixed'"),
+    ],
+)
+def test_ids_that_could_be_merged_are_refused_by_name(ids, match):
+    with pytest.raises(ValueError, match=match):
+        load_interactions(([1] * len(ids), ids), user=0, item=1)
+    with pytest.raises(ValueError, match=match.replace("item ", "item_ids ")):
+        load_interactions(([1], [1]), user=0, item=1, item_ids=ids)
+
+
+def test_booleans_do_not_match_numbers():
+    with pytest.raises(
+        ValueError, match="holds numbers such as 1 but item_ids holds b"
+    ):
+        load_interactions(([1], [1]), user=0, item=1, item_ids=[True])
+
+
+def test_one_long_id_does_not_widen_all_others():
+    ids = [f"item {number}" for number in range(2000)] + ["x" * 1_000_000]
+    dataset = load_interactions(([1] * 2001, ids), user=0, item=1)
+    assert dataset.item_ids.dtype == object
+    assert dataset.item_ids.tolist() == sorted(ids)
+    again = load_interactions(([1], ids[-1:]), user=0, item=1, item_ids=ids)
+    assert again.matrix.indices.tolist() == [2000]
+
+
+def test_lists_of_datetimes_are_timestamps():
+    times = [np.datetime64("2020-01-02"), np.datetime64("2020-01-01")]
+    for column in (times, list(pd.DatetimeIndex(times)), pd.DatetimeIndex(times)):
+        source = {"u": [1, 1], "i": [1, 1], "r": [4, 2], "t": column}
+        dataset = load_interactions(source, **COLUMNS, values="rating")
+        assert dataset.matrix.toarray() == [[4]]
+        assert dataset.timestamps.data.tolist() == [1577923200]
+
+
+@pytest.mark.parametrize(
+    ("dates", "form"),
+    [
+        (["2020-01-01T00:00:02", "2020-01-01 00:00:01"], None),
+        (["2020-01-01T01:00:02+01:00", "2020-01-01T00:00:01Z"], None),
+        (["01/01/2020 00:00:02", "01/01/2020 00:00:01"], "%d/%m/%Y %H:%M:%S"),
+        (["20200101000002", "20200101000001"], "%Y%m%d%H%M%S"),
+        ([20200101000002, 20200101000001], "%Y%m%d%H%M%S"),
+    ],
+)
+@pytest.mark.parametrize("source", [dict, pd.DataFrame, "csv"])
+def test_text_of_dates_is_parsed(tmp_path, dates, form, source):
+    columns = {"u": [1, 1], "i": [1, 1], "r": [4, 2], "t": dates}
+    if source == "csv":
+        source = tmp_path / "table.csv"
+        pd.DataFrame(columns).to_csv(source, index=False)
+    else:
+        source = source(columns)
+    dataset = load_interactions(
+        source, **COLUMNS, values="rating", timestamp_format=form
+    )
+    assert dataset.matrix.toarray() == [[4]]
+    assert dataset.timestamps.toarray() == [[1577836802]]
+
+
+@pytest.mark.parametrize(
+    ("times", "options", "match"),
+    [
+        (
+            ["31/12/2020", "1/1/2021"],
+            {},
+            r"timestamp of row 0 is '31/12/2020'.*timestamp_format='%d/%m/%Y",
+        ),
+        (["2020-01-01", "soon"], {}, "timestamp of row 1 is 'soon'"),
+        (["2020-01-01", "7"], {}, "timestamp of row 1 is '7'.*all of one kind"),
+        (
+            ["31/12/2020", "x"],
+            {"timestamp_format": "%d/%m/%Y"},
+            r"row 1 is 'x'.*timestamp_format='%d/%m/%Y'",
+        ),
+        (["1", "2"], {"timestamp_format": "%!"}, "timestamp_format='%!' is invalid"),
+        (
+            ["1", "2"],
+            {"timestamp_format": "%Y", "timestamp": None},
+            "timestamp_format='%Y' needs the timestamps",
+        ),
+    ],
+)
+def test_text_of_unknown_dates_is_refused_with_advice(times, options, match):
+    source = {"u": [1, 1], "i": [1, 1], "r": [4, 2], "t": times}
+    with pytest.raises(ValueError, match=match):
+        load_interactions(source, **(COLUMNS | options))
+
+
+def test_users_without_remaining_interactions_are_dropped_on_request():
+    rows = [(1, 1, 5, 0), (2, 1, 1, 0), (3, 9, 5, 0), (4, 2, 5, 0)]
+    options = {"min_rating": 3, "item_ids": [1, 2]}
+    kept = load_interactions(table(rows), **COLUMNS, **options)
+    assert kept.user_ids.tolist() == [1, 2, 3, 4]
+    assert kept.n_empty_users == 2
+    assert "remaining interactions: 2, which have empty rows" in kept.DESCR
+    dropped = load_interactions(
+        table(rows), **COLUMNS, **options, drop_empty_users=True
+    )
+    assert dropped.user_ids.tolist() == [1, 4]
+    assert dropped.n_empty_users == 2
+    assert "remaining interactions: 2, dropped" in dropped.DESCR
+    assert_array_equal(dropped.matrix.toarray(), kept.matrix.toarray()[[0, 3]])
+    assert_canonical(dropped.matrix)
+    found = load_interactions(table(rows), **COLUMNS, min_rating=3)
+    assert found.user_ids.tolist() == [1, 3, 4]
+    assert found.n_empty_users == 1
+    with pytest.raises(ValueError, match="leave drop_empty_users=False"):
+        load_interactions(table(rows), **COLUMNS, user_ids=[1], drop_empty_users=True)

@@ -101,7 +101,7 @@ def test_existing_file_needs_no_network(tmp_path, monkeypatch):
     def fetch_file(*args, **kwargs):
         raise AssertionError("the network was used")
 
-    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
+    monkeypatch.setattr("skvae.datasets._fetch.fetch_file", fetch_file)
     assert fetch_movielens("20m", data_home=str(tmp_path)).matrix.nnz == 5
 
 
@@ -114,14 +114,14 @@ def test_missing_file_raises_oserror_if_download_is_disabled(tmp_path):
 def test_missing_file_is_downloaded_once(tmp_path, monkeypatch, version):
     requests = []
 
-    def fetch_file(url, folder, local_filename, sha256):
+    def fetch_file(url, folder, local_filename, max_bytes, sha256):
         assert folder.is_dir()
         requests.append((url, sha256))
         path = write_archive(tmp_path, version)
         assert path == folder / local_filename
         return path
 
-    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
+    monkeypatch.setattr("skvae.datasets._fetch.fetch_file", fetch_file)
     for _ in range(2):
         assert fetch_movielens(version, data_home=tmp_path).matrix.nnz == 5
     ((url, sha256),) = requests
@@ -134,7 +134,7 @@ def test_error_of_a_failed_download_names_the_path(tmp_path, monkeypatch):
     def fetch_file(*args, **kwargs):
         raise OSError("no route to host")
 
-    monkeypatch.setattr("sklearn.datasets.fetch_file", fetch_file)
+    monkeypatch.setattr("skvae.datasets._fetch.fetch_file", fetch_file)
     with pytest.raises(OSError, match=r"no route to host.*other means to .*ml-1m\.zip"):
         fetch_movielens("1m", data_home=tmp_path)
 
@@ -142,7 +142,7 @@ def test_error_of_a_failed_download_names_the_path(tmp_path, monkeypatch):
 def test_error_names_the_damaged_archive(tmp_path):
     path = write_archive(tmp_path, "1m")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"ml-1m\.zip could not be read"):
+    with pytest.raises(ValueError, match=r"ml-1m\.zip is not a MovieLens archive"):
         fetch_movielens("1m", data_home=tmp_path, download_if_missing=False)
 
 

@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import lzma
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def test_error_lists_the_files_if_an_archive_has_not_exactly_one(
         ("a.csv", b"u::i\n1::1\n", {"sep": "::"}, "2 characters.*sep=':'"),
         ("a.csv", b"u,i\n1,1\n,1\n", {}, "1 of 2 values of user are missing.*row 1"),
         ("a.csv", b"u,i\n1,1\n2\n", {}, "1 of 2 values of item are missing.*row 1"),
-        ("a.csv", b"u,i\n1,\xe9t\xe9\n", {}, "could not be read.*UTF-8"),
+        ("a.csv", b"u,i\n1,\xe9t\xe9\n", {}, "could not be read.*utf-8.*encoding="),
         ("a.csv", b'u,i\n1,"open\n', {}, "could not be read"),
         ("a.csv", b"u,i\n1,1\n", {"member": "a"}, "is not a .zip archive"),
         ("a.csv.gz", b"u,i\n1,1\n", {}, "could not be read.*compressed"),
@@ -257,3 +258,242 @@ def test_errors_of_the_operating_system_are_passed_on(tmp_path, monkeypatch):
     monkeypatch.setattr(_readers.zipfile, "ZipFile", denied)
     with pytest.raises(PermissionError, match="Permission denied"):
         load_interactions(path, user="user", item="item")
+
+
+def load_text(tmp_path, text, name="table.csv", **options):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_interactions(path, **({"user": "u", "item": "i"} | options))
+
+
+PAST = 2**63 + 1
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("texts", "ids"),
+    [
+        (["1", "7", "12"], [1, 7, 12]),
+        ([" 1", "7 ", "-12"], [-12, 1, 7]),
+        (["1", "2", str(PAST), str(PAST + 1)], [1, 2, PAST, PAST + 1]),
+        (["1", str(2**53), str(2**53 + 1)], [1, 2**53, 2**53 + 1]),
+        (["-1", str(PAST), str(PAST + 1)], ["-1", str(PAST), str(PAST + 1)]),
+        (["1", str(2**70), str(2**70 + 1)], ["1", str(2**70), str(2**70 + 1)]),
+        (["7", "0007", "07"], ["0007", "07", "7"]),
+        (["0007", "0012"], ["0007", "0012"]),
+        (["-07", "-7"], ["-07", "-7"]),
+        (["+7", "7"], ["+7", "7"]),
+        (["0", "10", "100"], [0, 10, 100]),
+        (["1.0", "2.5"], [1.0, 2.5]),
+        (["1", "1.0"], ["1", "1.0"]),
+        (["0.5", "00.5"], ["0.5", "00.5"]),
+        (["1", "1.5", f"{2**53}", f"{2**53 + 1}"], None),
+        (["1e3", "9e999", "8e999"], ["1e3", "8e999", "9e999"]),
+        (["1", "inf"], ["1", "inf"]),
+        (["True", "1"], ["1", "True"]),
+        (["1_0", "10"], ["10", "1_0"]),
+        (["1", "A1"], ["1", "A1"]),
+    ],
+)
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_distinct_ids_of_a_file_stay_distinct(
+    tmp_path, monkeypatch, chunk_rows, texts, ids, quote
+):
+    monkeypatch.setattr(_readers, "CHUNK_ROWS", chunk_rows)
+    rows = "".join(f"{quote}{text}{quote},5\n" for text in texts)
+    dataset = load_text(tmp_path, f"u,i\n{rows}")
+    assert dataset.user_ids.tolist() == (sorted(texts) if ids is None else ids)
+    assert dataset.item_ids.tolist() == [5]
+    headerless = load_text(tmp_path, rows, user=0, item=1)
+    assert headerless.user_ids.tolist() == dataset.user_ids.tolist()
+
+
+def test_leading_zeros_are_found_wherever_the_text_is_cut(tmp_path):
+    """The text arrives in pieces; zeros at each position of the file must be found."""
+    for n_rows in range(4080, 4100, 3):
+        rows = "".join("1,7\n" for _ in range(n_rows // 4)) + "2,07\n"
+        padding = "9" * (n_rows % 5)
+        dataset = load_text(tmp_path, f"u,i{padding}\n{rows * 9}", item=f"i{padding}")
+        assert dataset.item_ids.tolist() == ["07", "7"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("latin-1", "é"),
+        ("cp1252", "€"),
+        ("utf-16", "ø"),
+        ("utf-16-le", "ø"),
+        ("utf-8-sig", "ü"),
+    ],
+)
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz", "table.zip"])
+def test_encoding_of_a_file_can_be_given(tmp_path, encoding, text, name):
+    content = f"ü,i\n{text},1\n".encode(encoding)
+    path = tmp_path / name
+    if name.endswith("zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("table.csv", content)
+    else:
+        path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    dataset = load_interactions(path, user="ü", item="i", encoding=encoding)
+    assert dataset.user_ids.tolist() == [text]
+
+
+def test_decimal_commas_can_be_read(tmp_path):
+    text = "u;i;r;t\n1;1;4,5;10,75\n1;2;3;9\n"
+    options = {"rating": "r", "timestamp": "t", "values": "rating", "sep": ";"}
+    dataset = load_text(tmp_path, text, decimal=",", **options)
+    assert dataset.matrix.toarray().tolist() == [[4.5, 3]]
+    assert dataset.timestamps.toarray().tolist() == [[10, 9]]
+    with pytest.raises(ValueError, match=r"rating of row 0 is '4,5'.*decimal=','"):
+        load_text(tmp_path, text, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "match"),
+    [
+        ("u,i\n1,1\n", {"encoding": "utf-9"}, "encoding='utf-9' is not an encoding"),
+        ("u,i\n1,1\n", {"encoding": "hex"}, "encoding='hex' is not an encoding"),
+        ("u,i\n1,1\n", {"decimal": ","}, "decimal=',' is the separator as well"),
+        ("u,i\n1,1\n", {"decimal": "x"}, "'decimal' parameter"),
+        ("u,i\n1,1\n", {"sep": '"'}, "sep='\"' cannot separate"),
+        ("u,i\n1,é\n", {"encoding": "utf-16"}, "could not be read.*in utf-16"),
+        ("u,i\na\0b,1\na\0c,1\n", {}, "table.csv could not be read.*NUL"),
+        ("u,i\n1,2\n".encode("utf-16-le"), {}, "table.csv could not be read"),
+        ("\n\n", {}, "table.csv could not be read.*no lines"),
+    ],
+)
+def test_unusable_layouts_are_refused(tmp_path, text, options, match):
+    with pytest.raises(ValueError, match=match):
+        load_text(tmp_path, text, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("u,i,r\na,b,5\nb,The Good, the Bad,5\nc,d,4\n", 3),
+        ('u,i,r\n"a\na",b,5\n\nb,The Good, the Bad,5\n', 5),
+        ("u,i,r\na,b,5\nb,x,y,\n", 0),
+        ("u,i,r\na,b,5\nb,x,5,7,8\n", 3),
+        ("u,i,r\nrow1,a,b,5\nrow2,c,d,5\n", 2),
+    ],
+)
+@pytest.mark.parametrize("chunk_rows", [1, 100])
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
+def test_line_with_too_many_fields_is_refused(
+    tmp_path, monkeypatch, text, line, chunk_rows, name
+):
+    monkeypatch.setattr(_readers, "CHUNK_ROWS", chunk_rows)
+    content = gzip.compress(text.encode()) if name.endswith("gz") else text
+    if not line:  # an empty field at the end shifts nothing
+        assert load_text(tmp_path, content, name).matrix.nnz == 2
+        return
+    match = f"{name} could not be read.*line {line} has [45] fields.*3.*quotation marks"
+    with pytest.raises(ValueError, match=match):
+        load_text(tmp_path, content, name)
+
+
+def test_line_longer_than_the_first_of_a_headerless_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="line 2 has 3 fields.*first line has 2"):
+        load_text(tmp_path, "1,2\n1,2,3\n", user=0, item=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('u,i,r\na,"Heroes,5\nb,x,4\nc,"y",3\nd,z,2\n', 2),
+        ('u,r,i\na,"Heroes,5\nb,x,4\nc,"y",3\nd,z,2\n', 2),
+        ('u,i,r\na,z,1\nb,"Heroes,5\nb,x,4\nc,d,3\n', 3),
+        ('u,i,r\na,z,1\nb,"Heroes,5\nb,x,4\nc,"d,3', 3),
+        ('u,i,r\r\na,z,1\r\nb,"Heroes,5\r\nb,x,4\r\nc,"d,3', 3),
+        ('u,i,r\ra,z,1\rb,"Heroes,5\rb,x,4\rc,"d,3\r', 3),
+        ('u,i,r\n"Weird Al" live,z,1\nb,"Heroes,5\nb,x,4\nc,"d,3', 3),
+    ],
+)
+@pytest.mark.parametrize("unused", [True, False])
+def test_quotation_that_swallows_lines_is_refused(tmp_path, text, line, unused):
+    """Also if it is in a column that is not requested."""
+    if unused:
+        first, rest = text[:5], text[5:]
+        text = first.replace("i", "title") + rest
+    options = {"item": "r"} if unused else {}
+    match = f"table.csv could not be read.*field of line {line} starts with a quotation"
+    with pytest.raises(ValueError, match=match):
+        load_text(tmp_path, text, **options)
+
+
+def test_proper_quotations_are_read(tmp_path):
+    text = (
+        'u,title,i\n1,"two\nlines, ""quoted"", ""","a\nb"\n\n2,12" single,c\n3,"","d"\n'
+    )
+    for content in (text, text.replace("\n", "\r\n"), text.rstrip("\n")):
+        dataset = load_text(tmp_path, content)
+        assert [i.replace("\r", "") for i in dataset.item_ids] == ["a\nb", "c", "d"]
+        assert dataset.user_ids.tolist() == [1, 2, 3]
+
+
+def flagged_zip(path, *, encrypted=False, method=None):
+    """Write a zip archive whose headers claim encryption or another compression."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ratings.csv", "u,i\n1,1\n")
+    content = bytearray(path.read_bytes())
+    for mark, flags, compression in ((b"PK\3\4", 6, 8), (b"PK\1\2", 8, 10)):
+        start = content.index(mark)
+        content[start + flags] |= encrypted
+        if method is not None:
+            content[start + compression] = method
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("flags", "match"),
+    [
+        ({"encrypted": True}, "a.zip could not be read.*encrypted.*unpack it"),
+        ({"method": 97}, "a.zip could not be read.*compression.*unpack it"),
+    ],
+)
+def test_archives_that_cannot_be_unpacked_are_named(tmp_path, flags, match):
+    flagged_zip(tmp_path / "a.zip", **flags)
+    with pytest.raises(ValueError, match=match):
+        load_interactions(tmp_path / "a.zip", user="u", item="i")
+
+
+def tarred(tmp_path, mode):
+    path = tmp_path / "packed.tar"
+    (tmp_path / "ratings.csv").write_text("u,i\n1,1\n")
+    with tarfile.open(path, mode) as archive:
+        archive.add(tmp_path / "ratings.csv", "ratings.csv")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "match"),
+    [
+        ("a.csv.gz", lambda path: tarred(path, "w:gz"), "a tar archive"),
+        ("a.tar.gz", lambda path: tarred(path, "w:gz"), "a tar archive"),
+        ("a.tar", lambda path: tarred(path, "w"), "a tar archive"),
+        ("a.csv", lambda path: gzip.compress(b"u,i\n1,1\n"), "compressed by gzip"),
+        ("a.csv", lambda path: bz2.compress(b"u,i\n1,1\n"), "compressed by bzip2"),
+        ("a.csv", lambda path: lzma.compress(b"u,i\n1,1\n"), "compressed by xz"),
+        (
+            "a.csv.gz",
+            lambda path: gzip.compress(gzip.compress(b"u,i\n1,1\n")),
+            "compressed by gzip",
+        ),
+    ],
+)
+def test_packed_content_is_recognised(tmp_path, name, make, match):
+    path = tmp_path / name
+    path.write_bytes(make(tmp_path))
+    with pytest.raises(ValueError, match=f"{name} could not be read.*{match}.*Unpack"):
+        load_interactions(path, user="u", item="i")
+
+
+def test_one_long_id_of_a_file_does_not_widen_all_others(tmp_path):
+    ids = [f"item {number}" for number in range(2000)] + ["x" * 1_000_000]
+    path = tmp_path / "table.csv"
+    path.write_text("u,i\n" + "".join(f"1,{item}\n" for item in ids))
+    dataset = load_interactions(path, user="u", item="i")
+    assert dataset.item_ids.dtype == object
+    assert dataset.item_ids.tolist() == sorted(ids)

@@ -22,7 +22,16 @@ from tests.hostile.cases import cases
 from tests.hostile.outcomes import Refused, attempt, check_floats
 
 # Names that errors of the loaders may mention in addition to their parameters.
-NAMES = ("source", "user", "item", "rating", "timestamp", "item_ids", "interactions")
+NAMES = (
+    "source",
+    "user",
+    "item",
+    "rating",
+    "timestamp",
+    "user_ids",
+    "item_ids",
+    "interactions",
+)
 
 IDS = {
     "text": lambda n: [f"u{i % 3}" for i in range(n)],
@@ -119,14 +128,14 @@ def build_table(kind, n_rows, columns):
     return data, {role: role for role in columns}
 
 
-def check_loaded(data):
+def check_loaded(data, known=None):
     matrix = data.matrix
     assert matrix.dtype == np.float32
     assert matrix.has_canonical_format
     assert (matrix.data > 0).all()
     assert np.isfinite(matrix.data).all()
     assert matrix.shape == (len(data.user_ids), len(data.item_ids))
-    assert matrix.nnz >= 1
+    assert matrix.nnz >= 1 or known is not None
     if data.timestamps is not None:
         assert data.timestamps.dtype == np.int64
         assert (data.timestamps.indices == matrix.indices).all()
@@ -139,7 +148,13 @@ def check_loaded(data):
     hostile.mostly(["binary", "rating", "count"], ["other", None]),
     hostile.mostly([None, 1, 3.5], [100, -1, float("nan"), "3", np.float32(2)]),
     hostile.mostly([1], [2, 0, 1.0, None, 2**70]),
-    hostile.mostly([None], sorted(IDS)),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "user": hostile.mostly(VALID, sorted(IDS)),
+            "item": hostile.mostly(VALID, sorted(IDS)),
+        },
+    ),
     quick=100,
     slow=500,
 )
@@ -150,11 +165,11 @@ def test_load_interactions_of_any_table(table, values, minimum, at_least, known)
     options = {"values": values, "min_user_items": at_least, **names}
     if "rating" in names:
         options["min_rating"] = minimum
-    if known is not None:
-        options["item_ids"] = IDS[known](8)
+    for role, name in known.items():
+        options[f"{role}_ids"] = IDS[name](8)
     result = attempt(load_interactions, source, names=NAMES, **options)
     if not isinstance(result, Refused):
-        check_loaded(result)
+        check_loaded(result, known.get("item"))
 
 
 COLUMNS = ("user", "item", 0, 1, -1, 2, 7, 2**70, "", None, 1.5, True, [0], b"user", ())
@@ -216,6 +231,13 @@ TEXTS = {
     "tabs": b"user\titem\trating\ttime\n1\t2\t3\t4\n",
     "named twice": b"user,user,item,rating,time\n1,2,3,4,5\n",
     "dates": b"user,item,rating,time\n1,2,3,2020-01-01\n",
+    "text of dates": b"user,item,rating,time\n1,2,3,1/2/2020\n",
+    "decimal commas": b"user;item;rating;time\n1;2;3,5;4\n",
+    "leading zeros": b"user,item,rating,time\n007,2,3,4\n7,2,3,4\n",
+    "lone quote": b'user,item,rating,time\n1,"2,3,4\n5,6,7,8\n9,"a",3,4\n',
+    "too many fields": b"user,item,rating,time\n1,2,3,4\n1,a, b,3,4\n",
+    "past 64 bits": b"user,item,rating,time\n-1,2,3,4\n9223372036854775809,2,3,4\n",
+    "tar": b"ratings.csv".ljust(257, b"\0") + b"ustar".ljust(800, b"\0"),
     "carriage returns": b"user,item,rating,time\r1,2,3,4\r",
     "noise": bytes(range(256)) * 4,
 }
@@ -248,10 +270,24 @@ PACKED = {
     hostile.mostly([","], ["\t", ";", "::", "", '"', "\n", "\r", "é", " ", "\0"]),
     hostile.mostly([None], ["ratings.csv", "other.csv"]),
     st.sampled_from(["names", "names", "places", "binary"]),
-    quick=40,
-    slow=200,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "encoding": hostile.mostly(["latin-1"], ["utf-16", "utf-7", "rot13", "\0"]),
+            "decimal": hostile.mostly([","], ["x", None]),
+            "timestamp_format": hostile.mostly(
+                ["%d/%m/%Y"], ["", "%", "%Q", "ISO8601"]
+            ),
+            "drop_empty_users": st.just(True),
+            "item_ids": st.sampled_from([["2", "3"], [2, 3]]),
+        },
+    ),
+    quick=60,
+    slow=300,
 )
-def test_load_interactions_of_any_file(text, packed, suffix, cut, sep, member, columns):
+def test_load_interactions_of_any_file(
+    text, packed, suffix, cut, sep, member, columns, layout
+):
     content = PACKED[packed](TEXTS[text])
     if cut < 10:  # the file is damaged: its end is missing
         content = content[: len(content) * cut // 10]
@@ -273,9 +309,10 @@ def test_load_interactions_of_any_file(text, packed, suffix, cut, sep, member, c
             member=member,
             names=(*NAMES, str(path), "could not be read as a table"),
             **options,
+            **layout,
         )
     if not isinstance(result, Refused):
-        check_loaded(result)
+        check_loaded(result, layout.get("item_ids"))
 
 
 FETCHED = {

@@ -192,8 +192,10 @@ def test_model_of_partial_fit_can_be_saved(path):
         [f"ärtikel {i}" for i in range(25)],
         np.arange(25) * 10**12,
         np.array([f"{i}" for i in range(25)], dtype=object),
+        np.array([*range(23), 2**63, 2**63 + 1], dtype=np.uint64),
+        [*range(24), 2**63 + 1],
     ],
-    ids=["text", "int", "object"],
+    ids=["text", "int", "object", "uint64", "past 2**63"],
 )
 def test_item_ids_are_saved_with_the_model(item_ids, path):
     model = MODELS["mult"]()
@@ -201,7 +203,8 @@ def test_item_ids_are_saved_with_the_model(item_ids, path):
     assert not hasattr(model, "item_ids_")
     loaded = load_model(path)
     items = loaded.recommend(X, n_items=2)
-    expected = np.asarray(item_ids).astype(loaded.item_ids_.dtype)[items]
+    assert loaded.item_ids_.tolist() == np.asarray(item_ids, dtype=object).tolist()
+    expected = np.array(item_ids, dtype=loaded.item_ids_.dtype)[items]
     assert_same(loaded.item_ids_[items], expected)
     save_model(loaded.partial_fit(X), path)  # once more, as they are
     assert_same(load_model(path).item_ids_, loaded.item_ids_)
@@ -228,6 +231,9 @@ def test_item_ids_of_load_interactions_can_be_saved(path):
         (np.arange(24), "24 entries .* 25 columns"),
         (np.zeros(25, dtype=int), "more than once"),
         (np.arange(25) * 1j, "complex128; pass text or numbers"),
+        ([*range(24), 2.0**53], "item_ids include 9007199254740992.0"),
+        ([*range(-1, 23), 2**63], "item_ids are integers from -1 to 9223372036854"),
+        ([*map(str, range(24)), "x" * 10**6], "a text of 1,000,000 characters"),
     ],
 )
 def test_wrong_item_ids_are_refused(item_ids, message, path):
