@@ -35,6 +35,7 @@ from skvae.utils._validation import (
     FLOAT32_MAX,
     check_codes,
     check_float32_range,
+    check_sparse,
     errors_naming,
 )
 
@@ -641,7 +642,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             item_features = item_features["features"]
         with errors_naming(name, item_features):
             features = check_array(
-                item_features,
+                check_sparse(item_features, name),
                 accept_sparse="csr",
                 dtype=(np.float64, np.float32),
                 ensure_non_negative=kind.non_negative,

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval
 from skvae.baselines._base import ItemModel
 from skvae.baselines._item_knn import nearest_items
 from skvae.utils._typing import MatrixLike
+from skvae.utils._validation import check_sparse
 
 
 class ContentItemKNN(ItemModel):
@@ -232,7 +233,7 @@ class HybridItemKNN(ItemModel):
 
 def _check_item_features(item_features, *, n_items):
     features = check_array(
-        item_features,
+        check_sparse(item_features, "item_features"),
         accept_sparse="csr",
         dtype=np.float64,
         input_name="item_features",

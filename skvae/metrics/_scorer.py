@@ -13,9 +13,9 @@ from skvae.metrics import _hits
 from skvae.model_selection import hold_out_interactions
 from skvae.model_selection._hold_out import check_test_size
 from skvae.model_selection._top_items import iter_top_items
-from skvae.utils._sparse import check_interactions
+from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._typing import MatrixLike, NDArray
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_sparse, errors_naming
 
 # Functions that compute one number per user from the hits and k. Coverage is not among
 # them, because it is one number for all users together.
@@ -160,9 +160,10 @@ class RankingScorer:
         self, estimator: Any, X: MatrixLike, y: Any = None
     ) -> float | dict[str, float]:
         """Score the estimator on the users of X."""
+        X, y = check_sparse(X), check_sparse(y, "y")
         with errors_naming("y", y):
             n_dimensions = np.ndim(y)
-        if issparse(y) and n_dimensions == 2:
+        if issparse(y):
             with errors_naming("X", X):
                 shape = np.shape(X)
             if y.shape != shape:
@@ -288,7 +289,10 @@ def parse_metrics(metrics):
 def _check_disjoint(fold_in, truth):
     """Raise if a relevant item is also a seen item, which is never ranked."""
     with errors_naming("X", fold_in):
-        shown = fold_in if issparse(fold_in) else np.asarray(fold_in)
+        if issparse(fold_in):
+            shown = canonical_csr(check_sparse(fold_in).tocsr())
+        else:
+            shown = np.asarray(fold_in)
         n_seen = _hits.indicator(truth).multiply(shown).count_nonzero()
     if n_seen:
         raise ValueError(

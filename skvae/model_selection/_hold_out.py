@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from skvae.utils._sparse import check_interactions, entry_rows, take_entries
 from skvae.utils._typing import CSR, ArrayLike, MatrixLike, RandomState
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_sparse, errors_naming
 
 
 def hold_out_interactions(
@@ -182,7 +182,8 @@ def _timestamps(X, interactions, by):
                 f"by is {by.format.upper()} of shape {by.shape}; pass the timestamps "
                 f"as a CSR matrix of the shape of X, {interactions.shape}."
             )
-        stored, times = by, by.data
+        stored = check_sparse(by, "by")
+        times = stored.data
     else:
         with errors_naming("by", by):
             times = np.asarray(by)

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from skvae.utils._sparse import entry_rows
 from skvae.utils._top_k import check_candidates, check_n_items, top_k
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_sparse, errors_naming
 
 CHUNK_BYTES = 64 * 2**20
 RECOMMEND_KEYWORDS = {"n_items", "exclude_seen", "candidates", "return_scores"}
@@ -96,7 +96,7 @@ def top_items(
         "return_scores": return_scores,
     }
     if _recommends(estimator):
-        return estimator.recommend(X, **keywords)
+        return estimator.recommend(check_sparse(X), **keywords)
     chunks = list(iter_top_items(estimator, X, **keywords))
     if not chunks:  # no users
         items, scores = np.empty((0, n_items), np.int64), np.empty((0, n_items))
@@ -188,7 +188,10 @@ def _recommends(estimator):
 def _row_indexable(X):
     """Convert X to a format whose rows can be sliced, and check its dimensions."""
     with errors_naming("X", X):
-        X = X.tocsr() if issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
+        if issparse(X):
+            X = check_sparse(X).tocsr()
+        elif not hasattr(X, "shape"):
+            X = np.asarray(X)
         shape = tuple(X.shape)
     if len(shape) != 2:
         raise ValueError(
