@@ -577,7 +577,8 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         exclude_seen : bool, default=True
             Leave out the items that the user has in `X`.
         candidates : array-like of int, shape (n_candidates,), default=None
-            Rank only these items, given by column. None ranks all.
+            Rank only these items, given by column. There may be fewer than `n_items`,
+            or none. None ranks all.
         return_scores : bool, default=False
             Return the scores too.
         new_item_features : {array-like, sparse matrix} of shape \
@@ -596,7 +597,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         Raises
         ------
         ValueError
-            If more items are asked for than there are to rank, or if content is given
+            If `n_items` is larger than the number of items, or if content is given
             to a model that was fitted without.
         """
         check_is_fitted(self)

@@ -88,7 +88,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         exclude_seen : bool, default=True
             Leave out the items that the user has in `X`.
         candidates : array-like of int, shape (n_candidates,), default=None
-            Rank only these items, given by column. None ranks all.
+            Rank only these items, given by column. There may be fewer than `n_items`,
+            or none. None ranks all.
         return_scores : bool, default=False
             Return the scores too.
 
@@ -103,7 +104,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If more items are asked for than there are to rank.
+            If `n_items` is larger than the number of items.
         """
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)

@@ -49,7 +49,8 @@ def top_items(
         Whether to exclude the items that the user has interacted with in ``X``.
 
     candidates : array-like of shape (n_candidates,), int, default=None
-        Indices of the items to rank; duplicates count once. None ranks all items.
+        Indices of the items to rank; duplicates count once. There may be fewer than
+        ``n_items``, or none. None ranks all items.
 
     return_scores : bool, default=False
         Whether to return the scores too.
@@ -69,9 +70,9 @@ def top_items(
         If the estimator has neither ``decision_function`` nor such a ``recommend``.
 
     ValueError
-        If ``n_items`` is larger than the number of items or of candidates, if the
-        candidates are not column indices of ``X``, or if the result of
-        ``decision_function`` contains NaN or has another shape than ``X``.
+        If ``n_items`` is larger than the number of items, if the candidates are not
+        column indices of ``X``, or if the result of ``decision_function`` contains NaN
+        or has another shape than ``X``.
 
     Examples
     --------
@@ -145,7 +146,7 @@ def iter_top_items(
             f"{', '.join(sorted(RECOMMEND_KEYWORDS))}."
         )
     candidates = check_candidates(candidates, n_catalogue)
-    check_n_items(n_items, n_catalogue, candidates)
+    n_items = check_n_items(n_items, n_catalogue)
     if candidates is not None:
         candidates = torch.from_numpy(candidates)
     for chunk in row_chunks(n_users, bytes_per_row=8 * n_catalogue):

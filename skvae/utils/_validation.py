@@ -43,9 +43,14 @@ def errors_naming(name, value):
 
 
 def check_positive_int(name, value):
-    """Raise a ValueError unless the value is a positive integer."""
+    """Return a positive integer as a Python int; else raise a ValueError.
+
+    The integers of numpy have other rules: ``np.int8(10) * 100`` overflows, and
+    ``np.uint64(5) + 1.5`` is inexact.
+    """
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name}={value!r}: pass an integer of at least 1.")
+    return int(value)
 
 
 def check_choice(name, value, known):
