@@ -590,7 +590,8 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         -------
         items : ndarray of shape (n_users, n_items), int64
             Columns of the items, best first; equal scores in the order of columns. A
-            user with fewer items left to recommend gets -1 at the end.
+            user with fewer items left to recommend gets -1 at the end;
+            :func:`skvae.model_selection.look_up_ids` translates to ids.
         scores : ndarray of shape (n_users, n_items), float32
             Their scores, minus infinity for -1. Only with `return_scores`.
 

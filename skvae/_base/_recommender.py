@@ -61,7 +61,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         Returns
         -------
         items : ndarray of shape (n_users,), int64
-            Column of the item; -1 for a user who has seen all.
+            Column of the item; -1 for a user who has seen all. Translate it to an id
+            by :func:`skvae.model_selection.look_up_ids`.
         """
         return self.recommend(X, n_items=1)[:, 0]
 
@@ -97,7 +98,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         -------
         items : ndarray of shape (n_users, n_items), int64
             Columns of the items, best first; equal scores in the order of columns. A
-            user with fewer items left to recommend gets -1 at the end.
+            user with fewer items left to recommend gets -1 at the end;
+            :func:`skvae.model_selection.look_up_ids` translates to ids.
         scores : ndarray of shape (n_users, n_items), float32
             Their scores, minus infinity for -1. Only with `return_scores`.
 

@@ -59,7 +59,8 @@ def top_items(
     -------
     items : ndarray of shape (n_users, n_items), int64
         Item indices, best first. If scores are equal, the lowest index comes first.
-        If fewer items can be ranked for a user, the row ends with -1.
+        If fewer items can be ranked for a user, the row ends with -1. Translate them
+        to ids by :func:`look_up_ids`.
 
     scores : ndarray of shape (n_users, n_items), floating
         Scores of the items, minus infinity for -1. Only if ``return_scores`` is True.
@@ -73,6 +74,10 @@ def top_items(
         If ``n_items`` is larger than the number of items, if the candidates are not
         column indices of ``X``, or if the result of ``decision_function`` contains NaN
         or has another shape than ``X``.
+
+    See Also
+    --------
+    look_up_ids : Look up the ids of ranked items.
 
     Examples
     --------
