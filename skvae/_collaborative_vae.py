@@ -449,10 +449,10 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         ------
         ValueError
             If X or item_features is negative where it must not be, not finite or of
-            the wrong shape, if X has no interaction, or if training diverges: a loss
-            becomes NaN or infinite, which ends the fit in the same step on a CPU,
-            within 64 steps elsewhere, or the factors do. The estimator is then as
-            before.
+            the wrong shape, if X has no interaction or is a table with one row per
+            interaction, or if training diverges: a loss becomes NaN or infinite, which
+            ends the fit in the same step on a CPU, within 64 steps elsewhere, or the
+            factors do. The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned, with
             factors solved for the content model as it is; with validation those of

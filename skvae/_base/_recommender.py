@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from skvae.metrics import make_ranking_scorer
+from skvae.utils._long_table import refuse_long_table
 from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._top_k import gather_scores, rank_batches
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, Ranking
@@ -173,6 +174,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         )
 
     def _check_rows(self, X, *, reset):
+        if reset:
+            refuse_long_table(X)
         X = check_input(self, X, reset=reset)
         check_non_negative(X, type(self).__name__)
         with errors_naming("X", X):

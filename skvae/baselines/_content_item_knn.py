@@ -107,8 +107,9 @@ class ContentItemKNN(ItemModel):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction, or if
-            item_features are not finite or not one row for each item.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction, or if item_features are not finite or not one row for
+            each item.
         """
         X = self._check_training_rows(X)
         features = _check_item_features(item_features, n_items=X.shape[1])
@@ -220,8 +221,9 @@ class HybridItemKNN(ItemModel):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction, or if
-            item_features are not finite or not one row for each item.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction, or if item_features are not finite or not one row for
+            each item.
         """
         X = self._check_training_rows(X)
         features = _check_item_features(item_features, n_items=X.shape[1])

@@ -84,7 +84,8 @@ class ItemKNN(ItemModel):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction.
         """
         X = self._check_training_rows(X)
         similarity = nearest_items(X.T, self.n_neighbors, self.shrinkage)
