@@ -679,7 +679,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         before = vars(self).get("_module")
         try:
             content, interrupted = self._pretrain(features, seed)
-            n_rounds = 0 if interrupted else self.max_iter
+            n_rounds = 0 if interrupted else self._plain("max_iter")
             interrupted |= self._run(
                 X_train, features, content, n_rounds, validation, seed
             )
@@ -725,7 +725,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         model = self._make_module(copy.deepcopy(content))
         model = model.to(resolve_device(self.device))
         if validation is not None:
-            patience = self.n_iter_no_change if self.early_stopping else None
+            patience = self._plain("n_iter_no_change") if self.early_stopping else None
             validation = Validation(*validation, self.scoring, patience, self.tol)
         outcome = fit_rounds(
             model,
@@ -748,7 +748,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         """Make the module around a content model or None, its factors all zero."""
         return FactorModel(
             self.n_features_in_,
-            self.n_components,
+            self._plain("n_components"),
             content=content,
             **{name: float(getattr(self, name)) for name in WEIGHTS},
         )

@@ -434,7 +434,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             more than once.
         """
         check_is_fitted(self)
-        check_positive_int("n_samples", n_samples)
+        n_samples = check_positive_int("n_samples", n_samples)
         rng = check_random_state(random_state)
         totals = self._draw_totals(n_samples, n_interactions, rng)
         codes, generator = self._draw_codes(n_samples, rng)
@@ -501,7 +501,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             self.beta_ = 1.0
             self._start(seed)
             resume = checkpoint.resume("search")
-            self._run(X, self.max_iter, validation, resume=resume)
+            self._run(X, self._plain("max_iter"), validation, resume=resume)
             checkpoint.finish(
                 "search",
                 beta=self.beta_curve_,

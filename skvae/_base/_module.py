@@ -110,6 +110,15 @@ class ModuleEstimator(
 
     # Training
 
+    def _plain(self, name):
+        """Return the value of a parameter, a number of numpy as one of Python.
+
+        The integers of numpy overflow where those of Python do not: np.int8(20) * 10
+        is -56. The parameter itself stays what the caller has passed.
+        """
+        value = getattr(self, name)
+        return value.item() if isinstance(value, np.generic) else value
+
     def _check_settings(self):
         """Check what the parameter constraints cannot express."""
         check_positive_int("n_components", self.n_components)

@@ -165,7 +165,7 @@ def count_held_out(n_there, test_size):
     if isinstance(test_size, Integral):
         # Clip to the range of the counts' dtype, which test_size may exceed.
         n_held_out = np.minimum(
-            min(test_size, np.iinfo(n_there.dtype).max), n_there - 1
+            min(int(test_size), np.iinfo(n_there.dtype).max), n_there - 1
         )
     else:
         # 1e-9 corrects for rounding, as in 0.29 * 100 = 28.999999999999996.
