@@ -1,5 +1,6 @@
 """Ranking metrics as scorers for searches, cross-validation and early stopping."""
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -31,6 +32,18 @@ PER_USER_METRICS: dict[str, Callable[..., NDArray[np.float64]]] = {
     "hit_rate": _hits.hit_rate,
 }
 
+# Other names of metrics, with the names here.
+ALIASES = {
+    "mrr": "reciprocal_rank",
+    "rr": "reciprocal_rank",
+    "map": "average_precision",
+    "ap": "average_precision",
+    "hr": "hit_rate",
+    "hit": "hit_rate",
+    "hits": "hit_rate",
+    "dcg": "ndcg",
+}
+
 
 def make_ranking_scorer(
     metrics: str | Sequence[str] = "ndcg@100",
@@ -50,6 +63,11 @@ def make_ranking_scorer(
       the same held-out interactions;
     - with a sparse ``y`` of the shape of X, later interactions of the same users, the
       estimator ranks items given X, and ``y`` is the ground truth.
+
+    scikit-learn does not know the names of these metrics: write
+    ``GridSearchCV(..., scoring=make_ranking_scorer("ndcg@100"))``, because
+    ``scoring="ndcg@100"`` raises an error there. The parameter ``scoring`` of the
+    recommenders of skvae takes the name alone.
 
     Parameters
     ----------
@@ -279,11 +297,24 @@ def parse_metrics(metrics):
             raise ValueError(
                 f"Metric {name!r} is not known; pass one of {', '.join(known)}, "
                 'followed by @ and the length of the list, as in "ndcg@100".'
+                f"{_hint(str(name), known)}"
             )
         parsed[name] = (match[1], int(match[2]))
     if not parsed:
         raise ValueError("metrics is empty; pass at least one name.")
     return parsed
+
+
+def _hint(name, known):
+    """Ask whether another name was meant; an empty text if none is similar."""
+    match = re.fullmatch(r"([a-z_ -]+?)(?:_at_|@)?([0-9]{0,9})", name.strip().lower())
+    if match is None:
+        return ""
+    metric = match[1].replace("-", "_").replace(" ", "_")
+    similar = [ALIASES[metric]] if metric in ALIASES else []
+    similar = similar or difflib.get_close_matches(metric, known, n=1)
+    k = int(match[2] or 0) or 100
+    return f' Did you mean "{similar[0]}@{k}"?' if similar else ""
 
 
 def _check_disjoint(fold_in, truth):
