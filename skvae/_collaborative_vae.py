@@ -644,7 +644,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             item_features = item_features["features"]
         with errors_naming(name, item_features):
             features = check_array(
-                check_sparse(item_features, name),
+                check_sparse(item_features, name, as_floats=True),
                 accept_sparse="csr",
                 dtype=(np.float64, np.float32),
                 ensure_non_negative=kind.non_negative,

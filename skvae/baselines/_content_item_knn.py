@@ -235,7 +235,7 @@ class HybridItemKNN(ItemModel):
 
 def _check_item_features(item_features, *, n_items):
     features = check_array(
-        check_sparse(item_features, "item_features"),
+        check_sparse(item_features, "item_features", as_floats=True),
         accept_sparse="csr",
         dtype=np.float64,
         input_name="item_features",

@@ -59,7 +59,7 @@ def check_choice(name, value, known):
         raise ValueError(f"{name}={value!r} is not known; pass one of {list(known)}.")
 
 
-def check_sparse(X, name="X"):
+def check_sparse(X, name="X", *, as_floats=False):
     """Check that a matrix, if it is sparse, stores its entries at valid places.
 
     scipy does not check the indices of compressed formats. With a wrong one it reads
@@ -72,6 +72,10 @@ def check_sparse(X, name="X"):
 
     name : str, default="X"
         Name of the argument in error messages.
+
+    as_floats : bool, default=False
+        Whether to convert integers to float64. (The method `astype` of scipy 1.10
+        first sums the duplicates of the caller's matrix, in their own dtype.)
 
     Returns
     -------
@@ -96,13 +100,24 @@ def check_sparse(X, name="X"):
     if X.format not in ("csr", "csc", "bsr", "coo"):
         with errors_naming(name, X):
             X = X.tocsr()  # these formats are checked after the conversion
-    if X.format != "coo":
+    if X.format == "coo":
+        _check_coordinates(X, name)
+    else:
         _check_compressed(X, name)
         if len(X.data) > X.indptr[-1]:  # leave out the unused space at the end
             X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
-        if X.format != "bsr" or X.dtype.kind not in "iu":
-            return X
-        X = X.tocoo()
+    if X.dtype.kind not in "iu":
+        return X
+    if X.format in ("bsr", "coo"):
+        X = _rows_of_coo(X.tocoo())
+    if as_floats:
+        data = X.data.astype(np.float64)
+        X = type(X)((data, X.indices, X.indptr), shape=X.shape)
+    return X
+
+
+def _check_coordinates(X, name):
+    """Check the rows and columns of a COO matrix."""
     if not len(X.row) == len(X.col) == len(X.data):
         raise ValueError(
             f"{name} stores {len(X.data)} values with {len(X.row)} rows and "
@@ -110,7 +125,6 @@ def check_sparse(X, name="X"):
         )
     for axis, indices in (("row", X.row), ("column", X.col)):
         _check_indices(X, indices, axis, name)
-    return _rows_of_coo(X) if X.dtype.kind in "iu" else X
 
 
 def _check_compressed(X, name):
@@ -192,7 +206,7 @@ def check_input(estimator, X, *, reset):
     with errors_naming("X", X):
         return validate_data(
             estimator,
-            check_sparse(X),
+            check_sparse(X, as_floats=True),
             accept_sparse="csr",
             dtype=(np.float64, np.float32),
             reset=reset,
