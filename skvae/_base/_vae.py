@@ -283,13 +283,13 @@ class BaseVAE(ModuleEstimator):
             moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
             set_moments(net.optimizer_, self._module, moments)
         outcome = train(net, batches, n_epochs)
-        self._take_in(outcome)
-        self._state = TrainingState(
+        state = TrainingState(
             self._state.seed,
             net.epoch_,
             net.step_,
             get_moments(net.optimizer_, self._module),
         )
+        self._take_in(outcome, _state=state)
         self._module.eval()
         if outcome.interrupted:
             raise KeyboardInterrupt

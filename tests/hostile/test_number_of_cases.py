@@ -5,6 +5,7 @@ import pytest
 from tests.hostile import (  # noqa: F401  importing them registers their cases
     test_datasets,
     test_estimators,
+    test_interruptions,
     test_metrics,
     test_model_selection,
 )
