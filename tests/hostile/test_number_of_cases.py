@@ -8,6 +8,7 @@ from tests.hostile import (  # noqa: F401  importing them registers their cases
     test_interruptions,
     test_metrics,
     test_model_selection,
+    test_searches,
 )
 from tests.hostile.cases import N_CASES
 
