@@ -34,7 +34,12 @@ OF_SKLEARN = (
         "Singleton array",
         "Input should have at least",
     ),
-    *("No valid specification of the columns", "refit", "does not support indexing"),
+    *(
+        "predefined scorers",
+        "No valid specification of the columns",
+        "refit",
+        "does not support indexing",
+    ),
     *(
         "Cannot index",
         "len()",
@@ -43,6 +48,19 @@ OF_SKLEARN = (
         "param_grid",
     ),
 )
+
+
+# scikit-learn splits X and y before anything of skvae sees them: torch cannot select
+# rows of its sparse tensors, and scipy reads outside of matrices whose ends of rows are
+# wrong. Wrong columns of a CSR stay as they are, and must be refused.
+NOT_SPLIT = {"torch sparse", *hostile.CORRUPT} - {
+    *("csr counted from 1", "csr below 0", "csr far away")
+}
+
+
+def can_be_split(recipe):
+    """Whether scikit-learn can select rows of what the recipe makes."""
+    return getattr(recipe, "container", None) not in NOT_SPLIT
 
 
 def search_of(estimator, scoring, grid=None, refit=True):
@@ -73,8 +91,7 @@ def check_scores(scores):
 def test_searches_on_any_rows(name, scoring, rows):
     ranks = name in RECOMMENDERS
     assume(ranks or (scoring == "default" and hasattr(make(name), "score")))
-    # scikit-learn splits X before the estimators see it, which torch refuses.
-    assume(getattr(rows, "container", None) != "torch sparse")
+    assume(can_be_split(rows))
     scorer, refit = None, True
     if scoring == "one metric":
         scorer = make_ranking_scorer("ndcg@2")
@@ -109,6 +126,7 @@ def test_searches_on_any_rows(name, scoring, rows):
     slow=150,
 )
 def test_cross_validation_against_any_truth(name, rows, truth):
+    assume(truth is None or can_be_split(truth))
     scorer = make_ranking_scorer(("ndcg@2", "coverage@1"))
     params = content(name)
     if params:
@@ -129,7 +147,8 @@ def test_cross_validation_against_any_truth(name, rows, truth):
 @cases(settings_of(), quick=20, slow=200)
 def test_searches_over_any_parameters(drawn):
     name, parameters = drawn
-    assume("callbacks" not in parameters)  # those of the user may raise any error
+    # Callbacks of the user may raise any error; None draws from numpy's generator.
+    assume(not {"callbacks", "random_state"} & parameters.keys())
     estimator, X = make(name), tame_rows()
     grid = {parameter: [value] for parameter, value in parameters.items()}
     features = content(name)
