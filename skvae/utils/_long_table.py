@@ -47,7 +47,8 @@ def refuse_long_table(X):
 
 def _find_ids(X):
     """Return why X is a table, and the arguments of `load_interactions`; or None."""
-    names = getattr(X, "columns", None)
+    # A lazy frame of polars has no shape, and would be evaluated for its columns.
+    names = getattr(X, "columns", None) if hasattr(X, "shape") else None
     if names is not None:
         names = list(names)
         user, item = _first(USER_NAMES, names), _first(ITEM_NAMES, names)

@@ -111,6 +111,12 @@ def test_matrices_of_few_items_are_accepted(X):
     Popularity().fit(X)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_lazy_frame_is_not_evaluated():
+    with pytest.raises((TypeError, ValueError), match="X is a LazyFrame"):
+        Popularity().fit(pl.LazyFrame(FEW))
+
+
 def test_a_sample_by_feature_table_is_no_concern_of_the_transformer():
     VAETransformer(2, max_iter=1).fit(RATINGS[:, :3] / RATINGS[:, :3].max(axis=0))
     VAETransformer(2, max_iter=1).fit(TABLES["MovieLens"])
