@@ -35,6 +35,7 @@ from skvae.utils._validation import (
     FLOAT32_MAX,
     check_codes,
     check_float32_range,
+    check_sparse,
     errors_naming,
 )
 
@@ -450,10 +451,10 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         ------
         ValueError
             If X or item_features is negative where it must not be, not finite or of
-            the wrong shape, if X has no interaction, or if training diverges: a loss
-            becomes NaN or infinite, which ends the fit in the same step on a CPU,
-            within 64 steps elsewhere, or the factors do. The estimator is then as
-            before.
+            the wrong shape, if X has no interaction or is a table with one row per
+            interaction, or if training diverges: a loss becomes NaN or infinite, which
+            ends the fit in the same step on a CPU, within 64 steps elsewhere, or the
+            factors do. The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned, with
             factors solved for the content model as it is; with validation those of
@@ -578,7 +579,8 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         exclude_seen : bool, default=True
             Leave out the items that the user has in `X`.
         candidates : array-like of int, shape (n_candidates,), default=None
-            Rank only these items, given by column. None ranks all.
+            Rank only these items, given by column. There may be fewer than `n_items`,
+            or none. None ranks all.
         return_scores : bool, default=False
             Return the scores too.
         new_item_features : {array-like, sparse matrix} of shape \
@@ -590,14 +592,15 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         -------
         items : ndarray of shape (n_users, n_items), int64
             Columns of the items, best first; equal scores in the order of columns. A
-            user with fewer items left to recommend gets -1 at the end.
+            user with fewer items left to recommend gets -1 at the end;
+            :func:`skvae.model_selection.look_up_ids` translates to ids.
         scores : ndarray of shape (n_users, n_items), float32
             Their scores, minus infinity for -1. Only with `return_scores`.
 
         Raises
         ------
         ValueError
-            If more items are asked for than there are to rank, or if content is given
+            If `n_items` is larger than the number of items, or if content is given
             to a model that was fitted without.
         """
         check_is_fitted(self)
@@ -643,7 +646,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             item_features = item_features["features"]
         with errors_naming(name, item_features):
             features = check_array(
-                item_features,
+                check_sparse(item_features, name, as_floats=True),
                 accept_sparse="csr",
                 dtype=(np.float64, np.float32),
                 ensure_non_negative=kind.non_negative,
@@ -678,7 +681,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         before = vars(self).get("_module")
         try:
             content, interrupted = self._pretrain(features, seed)
-            n_rounds = 0 if interrupted else self.max_iter
+            n_rounds = 0 if interrupted else self._plain("max_iter")
             interrupted |= self._run(
                 X_train, features, content, n_rounds, validation, seed
             )
@@ -724,7 +727,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         model = self._make_module(copy.deepcopy(content))
         model = model.to(resolve_device(self.device))
         if validation is not None:
-            patience = self.n_iter_no_change if self.early_stopping else None
+            patience = self._plain("n_iter_no_change") if self.early_stopping else None
             validation = Validation(*validation, self.scoring, patience, self.tol)
         outcome = fit_rounds(
             model,
@@ -747,7 +750,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         """Make the module around a content model or None, its factors all zero."""
         return FactorModel(
             self.n_features_in_,
-            self.n_components,
+            self._plain("n_components"),
             content=content,
             **{name: float(getattr(self, name)) for name in WEIGHTS},
         )

@@ -377,10 +377,11 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction, if X_val and
-            y_val do not match it, if `checkpoint` is of another fit, or if training
-            diverges: the loss becomes NaN or infinite, which ends the fit in the same
-            step on a CPU, within 64 steps elsewhere. The estimator is then as before.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction, if X_val and y_val do not match it, if `checkpoint` is
+            of another fit, or if training diverges: the loss becomes NaN or infinite,
+            which ends the fit in the same step on a CPU, within 64 steps elsewhere.
+            The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far; in a refit or a search for `beta`, the
@@ -433,7 +434,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             more than once.
         """
         check_is_fitted(self)
-        check_positive_int("n_samples", n_samples)
+        n_samples = check_positive_int("n_samples", n_samples)
         rng = check_random_state(random_state)
         totals = self._draw_totals(n_samples, n_interactions, rng)
         codes, generator = self._draw_codes(n_samples, rng)
@@ -500,7 +501,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             self.beta_ = 1.0
             self._start(seed)
             resume = checkpoint.resume("search")
-            self._run(X, self.max_iter, validation, resume=resume)
+            self._run(X, self._plain("max_iter"), validation, resume=resume)
             checkpoint.finish(
                 "search",
                 beta=self.beta_curve_,

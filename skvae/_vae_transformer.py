@@ -441,7 +441,7 @@ class VAETransformer(BaseVAE):
             some training row.
         """
         check_is_fitted(self)
-        check_positive_int("n_samples", n_samples)
+        n_samples = check_positive_int("n_samples", n_samples)
         rng = check_random_state(random_state)
         likelihood, totals = self._module.likelihood, None
         codes, generator = self._draw_codes(n_samples, rng)

@@ -110,6 +110,15 @@ class ModuleEstimator(
 
     # Training
 
+    def _plain(self, name):
+        """Return the value of a parameter, a number of numpy as one of Python.
+
+        The integers of numpy overflow where those of Python do not: np.int8(20) * 10
+        is -56. The parameter itself stays what the caller has passed.
+        """
+        value = getattr(self, name)
+        return value.item() if isinstance(value, np.generic) else value
+
     def _check_settings(self):
         """Check what the parameter constraints cannot express."""
         check_positive_int("n_components", self.n_components)
@@ -125,27 +134,33 @@ class ModuleEstimator(
         return None
 
     def _start_with(self, module, seed):
-        """Set a new module, and the attributes of an untrained model."""
-        self._module = module
-        self._state = TrainingState(seed)
-        self.n_iter_ = 0
-        vars(self).update({name: [] for name in self._curves})
+        """Set a new module, and the attributes of an untrained model.
+
+        What belongs together is set by one update of a dict, which no interruption
+        divides.
+        """
         for name in (*VALIDATED, "item_ids_"):
             vars(self).pop(name, None)
+        new = {"_module": module, "_state": TrainingState(seed), "n_iter_": 0}
+        vars(self).update(new | {name: [] for name in self._curves})
 
-    def _take_in(self, outcome):
-        """Add the records of a training to the curves and validation scores."""
+    def _take_in(self, outcome, **others):
+        """Add the records of a training to the curves and validation scores.
+
+        `others` are further attributes to set, in the same step.
+        """
         epochs, n_before = outcome.epochs, self.n_iter_
-        self.n_iter_ = n_before + len(epochs)
+        new = {"n_iter_": n_before + len(epochs), **others}
         for name, record in self._curves.items():
             values = [epoch[record] for epoch in epochs if record in epoch]
-            setattr(self, name, getattr(self, name) + values)
+            new[name] = getattr(self, name) + values
         if outcome.best_epoch is not None:
             earlier = getattr(self, "validation_scores_", [np.nan] * n_before)
             scores = [e["valid_score"] for e in epochs if "valid_score" in e]
-            self.validation_scores_ = earlier + scores
-            self.best_iter_ = n_before + outcome.best_epoch
-            self.best_validation_score_ = scores[outcome.best_epoch - 1]
+            new["validation_scores_"] = earlier + scores
+            new["best_iter_"] = n_before + outcome.best_epoch
+            new["best_validation_score_"] = scores[outcome.best_epoch - 1]
+        vars(self).update(new)
 
     @contextmanager
     def _validation_kept(self):

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from skvae.metrics import make_ranking_scorer
+from skvae.utils._long_table import refuse_long_table
 from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._top_k import gather_scores, rank_batches
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, Ranking
@@ -61,7 +62,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         Returns
         -------
         items : ndarray of shape (n_users,), int64
-            Column of the item; -1 for a user who has seen all.
+            Column of the item; -1 for a user who has seen all. Translate it to an id
+            by :func:`skvae.model_selection.look_up_ids`.
         """
         return self.recommend(X, n_items=1)[:, 0]
 
@@ -88,7 +90,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         exclude_seen : bool, default=True
             Leave out the items that the user has in `X`.
         candidates : array-like of int, shape (n_candidates,), default=None
-            Rank only these items, given by column. None ranks all.
+            Rank only these items, given by column. There may be fewer than `n_items`,
+            or none. None ranks all.
         return_scores : bool, default=False
             Return the scores too.
 
@@ -96,14 +99,15 @@ class RecommenderMixin(metaclass=ABCMeta):
         -------
         items : ndarray of shape (n_users, n_items), int64
             Columns of the items, best first; equal scores in the order of columns. A
-            user with fewer items left to recommend gets -1 at the end.
+            user with fewer items left to recommend gets -1 at the end;
+            :func:`skvae.model_selection.look_up_ids` translates to ids.
         scores : ndarray of shape (n_users, n_items), float32
             Their scores, minus infinity for -1. Only with `return_scores`.
 
         Raises
         ------
         ValueError
-            If more items are asked for than there are to rank.
+            If `n_items` is larger than the number of items.
         """
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
@@ -170,6 +174,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         )
 
     def _check_rows(self, X, *, reset):
+        if reset:
+            refuse_long_table(X)
         X = check_input(self, X, reset=reset)
         check_non_negative(X, type(self).__name__)
         with errors_naming("X", X):

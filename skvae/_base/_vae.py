@@ -230,7 +230,9 @@ class BaseVAE(ModuleEstimator):
         found = checkpoint.outcome("training")
         if found is None:
             resume = checkpoint.resume("training")
-            self._run(X, self.max_iter, validation, self.early_stopping, resume)
+            self._run(
+                X, self._plain("max_iter"), validation, self.early_stopping, resume
+            )
         else:
             vars(self).update(found, best_iter_=int(found["best_iter_"]))
 
@@ -258,8 +260,8 @@ class BaseVAE(ModuleEstimator):
         """Make the module, with initial weights from `generator`."""
         return VAE(
             self.n_features_in_,
-            self.n_components,
-            hidden_layer_sizes=self.hidden_layer_sizes,
+            self._plain("n_components"),
+            hidden_layer_sizes=[int(size) for size in self.hidden_layer_sizes],
             activation=self.activation,
             likelihood=self._make_likelihood(),
             variational=self.variational,
@@ -281,13 +283,13 @@ class BaseVAE(ModuleEstimator):
             moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
             set_moments(net.optimizer_, self._module, moments)
         outcome = train(net, batches, n_epochs)
-        self._take_in(outcome)
-        self._state = TrainingState(
+        state = TrainingState(
             self._state.seed,
             net.epoch_,
             net.step_,
             get_moments(net.optimizer_, self._module),
         )
+        self._take_in(outcome, _state=state)
         self._module.eval()
         if outcome.interrupted:
             raise KeyboardInterrupt
@@ -303,11 +305,11 @@ class BaseVAE(ModuleEstimator):
         new_plan=True,
     ):
         """Make the net; with a new plan the learning-rate schedule starts again."""
-        batch_size = self.batch_size
+        batch_size, max_iter = self._plain("batch_size"), self._plain("max_iter")
         if batch_size == "auto":
             batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // 10))
         steps_per_epoch = count_steps(n_rows, batch_size, 1)
-        planned_steps = steps_per_epoch * self.max_iter
+        planned_steps = steps_per_epoch * max_iter
         first_step = self._state.n_steps
         if not new_plan:
             first_step -= self._state.n_epochs * steps_per_epoch
@@ -318,7 +320,7 @@ class BaseVAE(ModuleEstimator):
             self._module,
             seed=self._state.seed,
             beta=self.beta_,
-            n_annealing_steps=annealing_steps(self.annealing, planned_steps),
+            n_annealing_steps=annealing_steps(self._plain("annealing"), planned_steps),
             precision=self.precision,
             first_epoch=self._state.n_epochs,
             first_step=self._state.n_steps,
@@ -335,7 +337,7 @@ class BaseVAE(ModuleEstimator):
                 description=type(self).__name__,
                 lr_schedule=self.lr_schedule,
                 score_function=score_function,
-                patience=self.n_iter_no_change if stop_early else None,
+                patience=self._plain("n_iter_no_change") if stop_early else None,
                 tol=self.tol,
                 callbacks=self.callbacks or (),
                 resume=resume,
@@ -406,7 +408,7 @@ class BaseVAE(ModuleEstimator):
 
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
-        check_positive_int("n_draws", n_draws)
+        n_draws = check_positive_int("n_draws", n_draws)
         X = self._check_rows(X, reset=False)
         log_prob = self._average(function, X, n_draws)
         finite = np.isfinite(log_prob)

@@ -114,6 +114,7 @@ def save_model(
     >>> from pathlib import Path
     >>> from skvae import MultVAERecommender, load_model, save_model
     >>> from skvae.datasets import load_interactions
+    >>> from skvae.model_selection import look_up_ids
     >>> data = load_interactions(
     ...     {"who": ["eva", "eva", "kim"], "what": ["tea", "jam", "jam"]},
     ...     user="who", item="what",
@@ -124,7 +125,7 @@ def save_model(
     ...     save_model(model, path, item_ids=data.item_ids)
     ...     served = load_model(path)
     >>> kim = data.matrix[[1]]
-    >>> served.item_ids_[served.recommend(kim, n_items=1)].tolist()
+    >>> look_up_ids(served.recommend(kim, n_items=1), served.item_ids_).tolist()
     [['tea']]
     """
     name = type(estimator).__name__
@@ -204,8 +205,8 @@ def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
     Notes
     -----
     `recommend` returns -1 if there are no more items for a user. As an index, -1 would
-    select the last id, so translate by ``np.where(items < 0, "",
-    model.item_ids_[items])``.
+    select the last id, so translate by ``look_up_ids(items, model.item_ids_)``
+    (:func:`skvae.model_selection.look_up_ids`).
 
     Your own factories (`encoder`, `decoder`) are called as in fit, with the widths in
     the file, and the networks that they return get the weights in the file.

@@ -167,10 +167,11 @@ class VAENet(NeuralNet):
         self._check_losses(losses[:, 0])
         self.check_weights()
         means = torch.tensor(sizes, dtype=torch.float64) @ losses / sum(sizes)
-        for name, mean in zip(names, means.tolist(), strict=True):
-            self.history.record(f"{prefix}_{name}", mean)
         self.history.record("beta", self.beta_at_step())
         self.history.record(f"{prefix}_batch_count", len(sizes))
+        # The loss comes last: an epoch with it is complete.
+        for name, mean in zip(names[::-1], means.tolist()[::-1], strict=True):
+            self.history.record(f"{prefix}_{name}", mean)
         self.epoch_ += 1
 
     def _check_losses(self, losses):

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval
 from skvae.baselines._base import ItemModel
 from skvae.baselines._item_knn import nearest_items
 from skvae.utils._typing import MatrixLike
+from skvae.utils._validation import check_sparse
 
 
 class ContentItemKNN(ItemModel):
@@ -106,8 +107,9 @@ class ContentItemKNN(ItemModel):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction, or if
-            item_features are not finite or not one row for each item.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction, or if item_features are not finite or not one row for
+            each item.
         """
         X = self._check_training_rows(X)
         features = _check_item_features(item_features, n_items=X.shape[1])
@@ -219,8 +221,9 @@ class HybridItemKNN(ItemModel):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction, or if
-            item_features are not finite or not one row for each item.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction, or if item_features are not finite or not one row for
+            each item.
         """
         X = self._check_training_rows(X)
         features = _check_item_features(item_features, n_items=X.shape[1])
@@ -232,7 +235,7 @@ class HybridItemKNN(ItemModel):
 
 def _check_item_features(item_features, *, n_items):
     features = check_array(
-        item_features,
+        check_sparse(item_features, "item_features", as_floats=True),
         accept_sparse="csr",
         dtype=np.float64,
         input_name="item_features",

@@ -79,7 +79,8 @@ class EASE(ItemModel):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction.
         """
         X = self._check_training_rows(X)
         gram = (X.T @ X).toarray()

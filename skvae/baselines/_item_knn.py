@@ -84,7 +84,8 @@ class ItemKNN(ItemModel):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction.
         """
         X = self._check_training_rows(X)
         similarity = nearest_items(X.T, self.n_neighbors, self.shrinkage)
@@ -130,7 +131,7 @@ def nearest_items(vectors, n_neighbors, shrinkage):
 def _largest(rows, k):
     """Keep the k largest positive entries of each row, as CSR."""
     n_rows, n_columns = rows.shape
-    k = min(k, n_columns)
+    k = min(int(k), n_columns)
     columns = np.argpartition(-rows, k - 1, axis=1)[:, :k]
     values = np.take_along_axis(rows, columns, axis=1)
     indptr = np.arange(n_rows + 1) * k

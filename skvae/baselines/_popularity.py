@@ -60,7 +60,8 @@ class Popularity(Baseline):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction.
         """
         X = self._check_training_rows(X)
         self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(float)

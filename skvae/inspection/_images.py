@@ -6,6 +6,8 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import issparse
 
+from skvae.utils._validation import check_sparse
+
 
 def as_rows(name, values):
     """Convert rows to a dense array.
@@ -25,8 +27,10 @@ def as_rows(name, values):
     Raises
     ------
     ValueError
-        If they are not two-dimensional, or if there are none.
+        If they are not two-dimensional, if there are none, or if they are sparse with
+        an index that is out of range.
     """
+    values = check_sparse(values, name)
     rows = np.asarray(values.toarray() if issparse(values) else values, dtype=float)
     if rows.ndim != 2 or not len(rows):
         raise ValueError(

@@ -435,10 +435,9 @@ def coverage_at_k(
                 "items in the catalogue."
             )
         n_items = ranking.shape[1]
-    check_positive_int("n_items", n_items)
-    check_positive_int("k", k)
-    shape = (len(ranking), n_items)
-    items = ranked_items(y_score, y_rank, min(k, n_items), shape)
+    n_items = check_positive_int("n_items", n_items)
+    k = min(check_positive_int("k", k), n_items)
+    items = ranked_items(y_score, y_rank, k, (len(ranking), n_items))
     _hits.check_ranked(items, n_items)
     return float(np.unique(items[items >= 0]).size / n_items)
 

@@ -1,5 +1,6 @@
 """Ranking metrics as scorers for searches, cross-validation and early stopping."""
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -13,9 +14,9 @@ from skvae.metrics import _hits
 from skvae.model_selection import hold_out_interactions
 from skvae.model_selection._hold_out import check_test_size
 from skvae.model_selection._top_items import iter_top_items
-from skvae.utils._sparse import check_interactions
+from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._typing import MatrixLike, NDArray
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_sparse, errors_naming
 
 # Functions that compute one number per user from the hits and k. Coverage is not among
 # them, because it is one number for all users together.
@@ -29,6 +30,18 @@ PER_USER_METRICS: dict[str, Callable[..., NDArray[np.float64]]] = {
     "average_precision": _hits.average_precision,
     "reciprocal_rank": _hits.reciprocal_rank,
     "hit_rate": _hits.hit_rate,
+}
+
+# Other names of metrics, with the names here.
+ALIASES = {
+    "mrr": "reciprocal_rank",
+    "rr": "reciprocal_rank",
+    "map": "average_precision",
+    "ap": "average_precision",
+    "hr": "hit_rate",
+    "hit": "hit_rate",
+    "hits": "hit_rate",
+    "dcg": "ndcg",
 }
 
 
@@ -50,6 +63,11 @@ def make_ranking_scorer(
       the same held-out interactions;
     - with a sparse ``y`` of the shape of X, later interactions of the same users, the
       estimator ranks items given X, and ``y`` is the ground truth.
+
+    scikit-learn does not know the names of these metrics: write
+    ``GridSearchCV(..., scoring=make_ranking_scorer("ndcg@100"))``, because
+    ``scoring="ndcg@100"`` raises an error there. The parameter ``scoring`` of the
+    recommenders of skvae takes the name alone.
 
     Parameters
     ----------
@@ -160,9 +178,10 @@ class RankingScorer:
         self, estimator: Any, X: MatrixLike, y: Any = None
     ) -> float | dict[str, float]:
         """Score the estimator on the users of X."""
+        X, y = check_sparse(X), check_sparse(y, "y")
         with errors_naming("y", y):
             n_dimensions = np.ndim(y)
-        if issparse(y) and n_dimensions == 2:
+        if issparse(y):
             with errors_naming("X", X):
                 shape = np.shape(X)
             if y.shape != shape:
@@ -278,6 +297,7 @@ def parse_metrics(metrics):
             raise ValueError(
                 f"Metric {name!r} is not known; pass one of {', '.join(known)}, "
                 'followed by @ and the length of the list, as in "ndcg@100".'
+                f"{_hint(str(name), known)}"
             )
         parsed[name] = (match[1], int(match[2]))
     if not parsed:
@@ -285,10 +305,25 @@ def parse_metrics(metrics):
     return parsed
 
 
+def _hint(name, known):
+    """Ask whether another name was meant; an empty text if none is similar."""
+    match = re.fullmatch(r"([a-z_ -]+?)(?:_at_|@)?([0-9]{0,9})", name.strip().lower())
+    if match is None:
+        return ""
+    metric = match[1].replace("-", "_").replace(" ", "_")
+    similar = [ALIASES[metric]] if metric in ALIASES else []
+    similar = similar or difflib.get_close_matches(metric, known, n=1)
+    k = int(match[2] or 0) or 100
+    return f' Did you mean "{similar[0]}@{k}"?' if similar else ""
+
+
 def _check_disjoint(fold_in, truth):
     """Raise if a relevant item is also a seen item, which is never ranked."""
     with errors_naming("X", fold_in):
-        shown = fold_in if issparse(fold_in) else np.asarray(fold_in)
+        if issparse(fold_in):
+            shown = canonical_csr(check_sparse(fold_in).tocsr())
+        else:
+            shown = np.asarray(fold_in)
         n_seen = _hits.indicator(truth).multiply(shown).count_nonzero()
     if n_seen:
         raise ValueError(

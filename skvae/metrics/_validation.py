@@ -20,8 +20,7 @@ def hits_at_k(y_true, y_score, y_rank, k, relevance_threshold):
             "0; below 0, items that y_true does not store would be relevant."
         )
     truth = check_interactions(y_true, "y_true")
-    check_positive_int("k", k)
-    k = min(k, truth.shape[1])
+    k = min(check_positive_int("k", k), truth.shape[1])
     items = ranked_items(y_score, y_rank, k, truth.shape)
     return _hits.find_hits(_hits.relevant_only(truth, relevance_threshold), items), k
 

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from skvae.utils._sparse import check_interactions, entry_rows, take_entries
 from skvae.utils._typing import CSR, ArrayLike, MatrixLike, RandomState
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_sparse, errors_naming
 
 
 def hold_out_interactions(
@@ -165,7 +165,7 @@ def count_held_out(n_there, test_size):
     if isinstance(test_size, Integral):
         # Clip to the range of the counts' dtype, which test_size may exceed.
         n_held_out = np.minimum(
-            min(test_size, np.iinfo(n_there.dtype).max), n_there - 1
+            min(int(test_size), np.iinfo(n_there.dtype).max), n_there - 1
         )
     else:
         # 1e-9 corrects for rounding, as in 0.29 * 100 = 28.999999999999996.
@@ -182,7 +182,8 @@ def _timestamps(X, interactions, by):
                 f"by is {by.format.upper()} of shape {by.shape}; pass the timestamps "
                 f"as a CSR matrix of the shape of X, {interactions.shape}."
             )
-        stored, times = by, by.data
+        stored = check_sparse(by, "by")
+        times = stored.data
     else:
         with errors_naming("by", by):
             times = np.asarray(by)

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from skvae.utils._sparse import entry_rows
 from skvae.utils._top_k import check_candidates, check_n_items, top_k
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_sparse, errors_naming
 
 CHUNK_BYTES = 64 * 2**20
 RECOMMEND_KEYWORDS = {"n_items", "exclude_seen", "candidates", "return_scores"}
@@ -49,7 +49,8 @@ def top_items(
         Whether to exclude the items that the user has interacted with in ``X``.
 
     candidates : array-like of shape (n_candidates,), int, default=None
-        Indices of the items to rank; duplicates count once. None ranks all items.
+        Indices of the items to rank; duplicates count once. There may be fewer than
+        ``n_items``, or none. None ranks all items.
 
     return_scores : bool, default=False
         Whether to return the scores too.
@@ -58,7 +59,8 @@ def top_items(
     -------
     items : ndarray of shape (n_users, n_items), int64
         Item indices, best first. If scores are equal, the lowest index comes first.
-        If fewer items can be ranked for a user, the row ends with -1.
+        If fewer items can be ranked for a user, the row ends with -1. Translate them
+        to ids by :func:`look_up_ids`.
 
     scores : ndarray of shape (n_users, n_items), floating
         Scores of the items, minus infinity for -1. Only if ``return_scores`` is True.
@@ -69,9 +71,13 @@ def top_items(
         If the estimator has neither ``decision_function`` nor such a ``recommend``.
 
     ValueError
-        If ``n_items`` is larger than the number of items or of candidates, if the
-        candidates are not column indices of ``X``, or if the result of
-        ``decision_function`` contains NaN or has another shape than ``X``.
+        If ``n_items`` is larger than the number of items, if the candidates are not
+        column indices of ``X``, or if the result of ``decision_function`` contains NaN
+        or has another shape than ``X``.
+
+    See Also
+    --------
+    look_up_ids : Look up the ids of ranked items.
 
     Examples
     --------
@@ -96,7 +102,7 @@ def top_items(
         "return_scores": return_scores,
     }
     if _recommends(estimator):
-        return estimator.recommend(X, **keywords)
+        return estimator.recommend(check_sparse(X), **keywords)
     chunks = list(iter_top_items(estimator, X, **keywords))
     if not chunks:  # no users
         items, scores = np.empty((0, n_items), np.int64), np.empty((0, n_items))
@@ -145,7 +151,7 @@ def iter_top_items(
             f"{', '.join(sorted(RECOMMEND_KEYWORDS))}."
         )
     candidates = check_candidates(candidates, n_catalogue)
-    check_n_items(n_items, n_catalogue, candidates)
+    n_items = check_n_items(n_items, n_catalogue)
     if candidates is not None:
         candidates = torch.from_numpy(candidates)
     for chunk in row_chunks(n_users, bytes_per_row=8 * n_catalogue):
@@ -188,7 +194,10 @@ def _recommends(estimator):
 def _row_indexable(X):
     """Convert X to a format whose rows can be sliced, and check its dimensions."""
     with errors_naming("X", X):
-        X = X.tocsr() if issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
+        if issparse(X):
+            X = check_sparse(X).tocsr()
+        elif not hasattr(X, "shape"):
+            X = np.asarray(X)
         shape = tuple(X.shape)
     if len(shape) != 2:
         raise ValueError(

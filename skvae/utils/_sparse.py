@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.utils import check_array
 
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_sparse, errors_naming
 
 
 def check_interactions(X, input_name="X"):
@@ -27,11 +27,12 @@ def check_interactions(X, input_name="X"):
     Raises
     ------
     ValueError
-        If ``X`` is not two-dimensional, not numeric or not finite.
+        If ``X`` is not two-dimensional, not numeric or not finite, or if it is sparse
+        with an index that is out of range.
     """
     with errors_naming(input_name, X):
         X = check_array(
-            _in_native_order(X),
+            _in_native_order(check_sparse(X, input_name)),
             accept_sparse="csr",
             ensure_min_samples=0,
             input_name=input_name,

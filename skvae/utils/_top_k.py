@@ -1,12 +1,11 @@
 """Functions to rank the best items of each row of scores, on their device."""
 
-from numbers import Integral
-
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from skvae.utils._packed_sort import rank_float32
-from skvae.utils._validation import errors_naming
+from skvae.utils._validation import check_positive_int, errors_naming
 
 # Largest number of columns in the groups whose maxima bound the best scores.
 GROUP_DEPTH = 16
@@ -23,7 +22,7 @@ def top_k(scores, k, *, seen=None, candidates=None):
         Scores, on any device. They are **overwritten** at ``seen`` if it is given.
 
     k : int
-        Number of items to rank, at most the number of items or of distinct candidates.
+        Number of items to rank, at most the number of items.
 
     seen : tuple of two Tensors of shape (n_seen,), int64, default=None
         Rows and columns of the scores that are not ranked.
@@ -35,7 +34,7 @@ def top_k(scores, k, *, seen=None, candidates=None):
     -------
     items : Tensor of shape (n_users, k), int64
         Items, best first. Items with a score of minus infinity are not ranked; if
-        fewer than k items remain, the row ends with -1.
+        fewer than k items remain, or candidates, the row ends with -1.
 
     scores : Tensor of shape (n_users, k)
         Scores of the items, minus infinity for -1.
@@ -43,19 +42,21 @@ def top_k(scores, k, *, seen=None, candidates=None):
     Raises
     ------
     ValueError
-        If a score to be ranked is NaN, or if ``k`` is larger than the number of items
-        to rank.
+        If a score to be ranked is NaN, or if ``k`` is larger than the number of items.
     """
-    if seen is not None:
-        scores[seen] = -torch.inf
-    if candidates is not None:
-        candidates = torch.unique(candidates)  # sorted, for the rule on ties
-        scores = scores[:, candidates]
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(
             f"k={k} but there are {scores.shape[1]} items to rank; pass a k from 1 to "
             "that number."
         )
+    if seen is not None:
+        scores[seen] = -torch.inf
+    if candidates is not None:
+        candidates = torch.unique(candidates)  # sorted, for the rule on ties
+        # Fill up to k columns with scores that are not ranked.
+        filling = (0, max(0, k - len(candidates)))
+        scores = pad(scores[:, candidates], filling, value=-torch.inf)
+        candidates = pad(candidates, filling, value=-1)
     if scores.device.type == "cpu" and scores.dtype == torch.float32:
         parts = [_rank_on_cpu(part, k) for part in scores.split(CPU_ROWS)]
         items, best = map(torch.cat, zip(*parts, strict=True))
@@ -85,23 +86,21 @@ def check_candidates(candidates, n_catalogue):
     Raises
     ------
     ValueError
-        If they are not a 1-D array of integers in ``[0, n_catalogue)``.
+        If they are not a 1-D array of integers in ``[0, n_catalogue)``. It may be
+        empty.
     """
     if candidates is None:
         return None
     with errors_naming("candidates", candidates):
         candidates = np.asarray(candidates)
-    if (
-        candidates.ndim != 1
-        or candidates.size == 0
-        or candidates.dtype.kind not in "iu"
-    ):
+    kinds = "iu" if candidates.size else "iuf"  # an empty list has no integers
+    if candidates.ndim != 1 or candidates.dtype.kind not in kinds:
         raise ValueError(
             f"candidates has shape {candidates.shape} and dtype {candidates.dtype}; "
             "pass a 1-D array of item indices; convert a mask by np.flatnonzero(mask)."
         )
     candidates = np.unique(candidates).astype(np.int64)
-    if candidates[0] < 0 or candidates[-1] >= n_catalogue:
+    if candidates.size and (candidates[0] < 0 or candidates[-1] >= n_catalogue):
         raise ValueError(
             f"candidates range from {candidates[0]} to {candidates[-1]} but there are "
             f"{n_catalogue} items; pass indices from 0 to {n_catalogue - 1}."
@@ -109,8 +108,8 @@ def check_candidates(candidates, n_catalogue):
     return candidates
 
 
-def check_n_items(n_items, n_catalogue, candidates=None):
-    """Raise unless n_items is a possible number of items to rank.
+def check_n_items(n_items, n_catalogue):
+    """Check the number of items to rank, and convert it to a Python int.
 
     Parameters
     ----------
@@ -120,28 +119,23 @@ def check_n_items(n_items, n_catalogue, candidates=None):
     n_catalogue : int
         Number of items in the catalogue.
 
-    candidates : array or None, default=None
-        The items to rank, as :func:`check_candidates` returns them.
+    Returns
+    -------
+    n_items : int
+        The same number.
 
     Raises
     ------
     ValueError
-        If ``n_items`` is not a positive integer, or larger than the number of items
-        or of candidates.
+        If ``n_items`` is not a positive integer, or larger than the number of items.
     """
-    is_integer = isinstance(n_items, Integral) and not isinstance(n_items, bool)
-    if not is_integer or n_items < 1:
-        raise ValueError(f"n_items={n_items!r}: pass an integer of at least 1.")
-    if candidates is not None and n_items > len(candidates):
-        raise ValueError(
-            f"n_items={n_items} but there are {len(candidates)} distinct candidates; "
-            f"pass at most {len(candidates)}."
-        )
+    n_items = check_positive_int("n_items", n_items)
     if n_items > n_catalogue:
         raise ValueError(
             f"n_items={n_items} but there are {n_catalogue} items; pass at most "
             f"{n_catalogue}."
         )
+    return n_items
 
 
 def gather_scores(parts, shape):
@@ -186,10 +180,10 @@ def rank_batches(
     items : ndarray of shape (n_users, n_items), int64
         Items, best first; -1 means no item.
     scores : ndarray of shape (n_users, n_items), float32
-        Scores of the items. Only if `return_scores` is True.
+        Scores of the items, minus infinity for -1. Only if `return_scores` is True.
     """
     candidates = check_candidates(candidates, shape[1])
-    check_n_items(n_items, shape[1], candidates)
+    n_items = check_n_items(n_items, shape[1])
     if candidates is not None:
         candidates = torch.from_numpy(candidates)
     items = np.empty((shape[0], n_items), dtype=np.int64)

@@ -175,14 +175,10 @@ def check_recommend_ranks_the_decision_function(name, estimator_orig):
 
 
 def check_more_items_than_exist_raise(name, estimator_orig):
-    """More items than there are in the catalogue or candidates raise a ValueError."""
+    """More items than there are in the catalogue raise a ValueError."""
     X = _interactions()
     estimator = _fit(estimator_orig, X)
-    for arguments in (
-        {"n_items": X.shape[1] + 1},
-        {"n_items": 3, "candidates": [0, 1]},
-        {"n_items": 0},
-    ):
+    for arguments in ({"n_items": X.shape[1] + 1}, {"n_items": 0}):
         try:
             estimator.recommend(X, **arguments)
         except ValueError as error:
@@ -205,6 +201,27 @@ def check_candidates_restrict_the_ranking(name, estimator_orig):
     for user in range(X.shape[0]):
         expected = everything[user][np.isin(everything[user], candidates)]
         np.testing.assert_array_equal(items[user], expected)
+
+
+def check_too_few_candidates(name, estimator_orig):
+    """With fewer candidates than `n_items`, rows end with -1 and -inf."""
+    X = _interactions()
+    estimator = _fit(estimator_orig, X)
+    for candidates in ([3, 11], []):
+        options = {"exclude_seen": False, "candidates": candidates}
+        try:
+            items, scores = estimator.recommend(X, 4, return_scores=True, **options)
+        except Exception as error:
+            raise AssertionError(
+                f"{name}: recommend must accept {len(candidates)} candidates with "
+                f"n_items=4, but it raised {error!r}."
+            ) from error
+        found = np.zeros((X.shape[0], 4), dtype=bool)
+        found[:, : len(candidates)] = True
+        assert np.array_equal(items >= 0, found), (
+            f"{name}: {len(candidates)} candidates must be followed by -1."
+        )
+        assert (scores[~found] == -np.inf).all(), f"{name}: -1 must score -inf."
 
 
 def check_too_few_unseen_items(name, estimator_orig):
@@ -357,6 +374,7 @@ RECOMMENDER_CHECKS = (
     check_recommend_ranks_the_decision_function,
     check_more_items_than_exist_raise,
     check_candidates_restrict_the_ranking,
+    check_too_few_candidates,
     check_too_few_unseen_items,
     check_user_without_history,
     check_input_formats_agree,

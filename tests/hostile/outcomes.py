@@ -29,6 +29,7 @@ DOCUMENTED_TEXTS = (
     "X does not have valid feature names",
     "X has feature names, but",
     "invalid value encountered in reduce",  # scikit-learn adds inf to -inf
+    "of the test scores are non-finite",  # nothing could be held out
 )
 # Messages of other packages that explain the error without the name of an argument.
 ACCEPTED = (

@@ -228,7 +228,72 @@ SPARSE = {
     "csr read-only": _frozen,
     "csc with int64": lambda X: _long_indices(X).tocsc(),
 }
+
+
+def _with_indices(change):
+    """Make a container whose CSR has changed indices or ends of rows, if it has any."""
+
+    def corrupt(X):
+        X = sp.csr_array(X)
+        if X.nnz:
+            change(X)
+        return X
+
+    return corrupt
+
+
+def _count_from_one(X):
+    X.indices += 1
+
+
+def _below_zero(X):
+    X.indices[-1] = -1
+
+
+def _far_away(X):
+    X.indices[X.nnz // 2] = 2**31 - 1
+
+
+def _end_late(X):
+    X.indptr[-1] += 7
+
+
+def _decrease(X):
+    X.indptr[:-1] = X.indptr[-1]
+
+
+def _start_late(X):
+    X.indptr[0] = 1
+
+
+def _corrupt_coo(X):
+    X = sp.coo_array(X)
+    if X.nnz:
+        X.row[0] = X.shape[0]
+    return X
+
+
+def _corrupt_csc(X):
+    X = sp.csc_matrix(X)
+    X.indices -= 1
+    return X
+
+
+# Sparse matrices that scipy does not check; whether a matrix without entries is
+# corrupt depends on the change.
+CORRUPT = {
+    "csr counted from 1": _with_indices(_count_from_one),
+    "csr below 0": _with_indices(_below_zero),
+    "csr far away": _with_indices(_far_away),
+    "csr ends late": _with_indices(_end_late),
+    "csr starts late": _with_indices(_start_late),
+    "csr decreases": _with_indices(_decrease),
+    "corrupt coo": _corrupt_coo,
+    "corrupt csc": _corrupt_csc,
+}
+SPARSE |= CORRUPT
 CONTAINERS = {**DENSE, **NUMERIC, **SPARSE}
+NOT_TAME = {"pandas with NA", "torch sparse", *CORRUPT}
 NOT_FOR_SPARSE = ("float16", "object", "str", "bytes", "datetime64[s]")
 TORCH_LACKS = ("longdouble", *NOT_FOR_SPARSE)
 POLARS_LACKS = ("complex128", *TORCH_LACKS)
@@ -339,7 +404,7 @@ def tame(shape, values=TAME):
     """Draw recipes of matrices that most functions accept, in any container."""
     return st.builds(
         Matrix,
-        st.sampled_from(sorted(set(CONTAINERS) - {"pandas with NA", "torch sparse"})),
+        st.sampled_from(sorted(set(CONTAINERS) - NOT_TAME)),
         st.sampled_from(values),
         st.just(shape),
         st.just("float64"),

@@ -5,8 +5,10 @@ import pytest
 from tests.hostile import (  # noqa: F401  importing them registers their cases
     test_datasets,
     test_estimators,
+    test_interruptions,
     test_metrics,
     test_model_selection,
+    test_searches,
 )
 from tests.hostile.cases import N_CASES
 

@@ -20,6 +20,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Binarizer
 
+from skvae import CollaborativeVAE, MultVAERecommender
 from skvae import metrics as skvae_metrics
 from skvae.metrics import make_ranking_scorer
 from skvae.metrics._scorer import PER_USER_METRICS, ranking_scores
@@ -256,6 +257,48 @@ def test_unknown_metrics_are_refused(metrics):
     known = ", ".join(ALL_METRICS)
     with pytest.raises(ValueError, match=f"is not known; pass one of {known}"):
         make_ranking_scorer(metrics)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("mrr@10", "reciprocal_rank@10"),
+        ("MRR@10", "reciprocal_rank@10"),
+        ("map@10", "average_precision@10"),
+        ("hr@10", "hit_rate@10"),
+        ("hitrate@10", "hit_rate@10"),
+        ("hit-rate@10", "hit_rate@10"),
+        ("prec@5", "precision@5"),
+        ("ndgc@100", "ndcg@100"),
+        ("NDCG@5", "ndcg@5"),
+        ("ndcg@5 ", "ndcg@5"),
+        ("ndcg", "ndcg@100"),
+        ("ndcg@0", "ndcg@100"),
+        ("ndcg@", "ndcg@100"),
+        ("recall_at_20", "recall@20"),
+        ("recal@20", "recall@20"),
+        ("averageprecision@3", "average_precision@3"),
+        ("recall20", "recall@20"),
+    ],
+)
+def test_the_error_says_which_metric_was_meant(name, meant):
+    with pytest.raises(ValueError, match=f'Did you mean "{meant}"\\?$'):
+        make_ranking_scorer(name)
+    with pytest.raises(ValueError, match=f'Did you mean "{meant}"\\?$'):
+        make_ranking_scorer(("recall@3", name))
+    make_ranking_scorer(meant)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "nonsense@3", "@5", "ndcg@-1", "", 5])
+def test_there_is_no_hint_if_no_metric_is_similar(name):
+    with pytest.raises(ValueError, match='as in "ndcg@100".$'):
+        make_ranking_scorer([name])
+
+
+@pytest.mark.parametrize("estimator", [MultVAERecommender, CollaborativeVAE])
+def test_the_parameter_scoring_gets_the_hint_too(estimator):
+    with pytest.raises(ValueError, match='Did you mean "reciprocal_rank@10"'):
+        estimator(scoring="mrr@10").fit(np.eye(4))
 
 
 def test_arguments_out_of_range_are_refused():

@@ -224,7 +224,7 @@ def test_matrix_without_users():
     ("keywords", "message"),
     [
         ({"n_items": 13}, "n_items=13 but there are 12 items"),
-        ({"n_items": 3, "candidates": [1, 1, 5]}, "n_items=3 but there are 2 distinct"),
+        ({"n_items": 13, "candidates": [1]}, "n_items=13 but there are 12 items"),
         ({"n_items": 0}, "n_items=0: pass an integer"),
         ({"n_items": 2.0}, "n_items=2.0: pass an integer"),
         ({"n_items": True}, "n_items=True: pass an integer"),
@@ -233,12 +233,27 @@ def test_matrix_without_users():
         ({"n_items": 1, "candidates": [0.5]}, "dtype float64"),
         ({"n_items": 1, "candidates": np.ones(12, bool)}, "flatnonzero"),
         ({"n_items": 1, "candidates": [[1]]}, "shape .1, 1."),
-        ({"n_items": 1, "candidates": []}, "shape .0,."),
+        ({"n_items": 1, "candidates": [[]]}, "shape .1, 0."),
     ],
 )
 def test_invalid_arguments_are_refused(keywords, message):
     with pytest.raises(ValueError, match=message):
         top_items(FixedScores(TABLE), X, **keywords)
+
+
+@pytest.mark.parametrize("candidates", [[3, 5], [5, 3, 3], []])
+def test_fewer_candidates_than_items_are_filled_up(candidates):
+    estimator = FixedScores(TABLE)
+    options = {"candidates": candidates, "exclude_seen": False}
+    items, scores = top_items(estimator, X, 4, return_scores=True, **options)
+    n_found = len(set(candidates))
+    expected, best = reference(
+        X @ TABLE, X, n_found, False, np.unique(candidates).astype(int)
+    )
+    np.testing.assert_array_equal(items[:, :n_found], expected)
+    np.testing.assert_allclose(scores[:, :n_found], best)
+    assert (items[:, n_found:] == -1).all()
+    assert (scores[:, n_found:] == -np.inf).all()
 
 
 def test_nan_scores_are_refused():

@@ -81,6 +81,14 @@ class IgnoresCandidates(CoOccurrence):
         return super().recommend(X, n_items, **{**options, "candidates": None})
 
 
+class RefusesFewCandidates(CoOccurrence):
+    def recommend(self, X, n_items=10, **options):
+        candidates = options.get("candidates")
+        if candidates is not None and n_items > len(candidates):
+            raise ValueError(f"n_items={n_items} but {len(candidates)} candidates")
+        return super().recommend(X, n_items, **options)
+
+
 class PredictsTheSecondItem(CoOccurrence):
     def predict(self, X):
         return self.recommend(X, n_items=2)[:, 1]
@@ -154,6 +162,7 @@ FAULTS = {
     RanksSeenItems: "recommend_excludes_seen",
     ReturnsFewerItemsThanRequested: "more_items_than_exist_raise",
     RaisesWithoutStatingNItems: "more_items_than_exist_raise",
+    RefusesFewCandidates: "too_few_candidates",
     IgnoresCandidates: "candidates_restrict_the_ranking",
     PredictsTheSecondItem: "recommend_ranks_the_decision_function",
     AddsToThePreviousFit: "second_fit_starts_afresh",

@@ -81,6 +81,20 @@ def test_seen_candidates_are_not_ranked():
     assert items.tolist() == [[1, -1]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fewer_candidates_than_k_are_filled_up(device, dtype):
+    scores = torch.tensor([[5.0, 1.0, 2.0], [0.0, 4.0, 9.0]], dtype=dtype)
+    candidates = torch.tensor([2, 0, 2], device=device)
+    items, best = top_k(scores.to(device), 3, candidates=candidates)
+    assert items.tolist() == [[0, 2, -1], [2, 0, -1]]
+    assert best.tolist() == [[5, 2, -INF], [9, 0, -INF]]
+    assert best.dtype == dtype
+    nobody = torch.tensor([], dtype=torch.int64, device=device)
+    items, best = top_k(scores.to(device), 2, candidates=nobody)
+    assert items.tolist() == [[-1, -1]] * 2
+    assert best.tolist() == [[-INF, -INF]] * 2
+
+
 def test_scores_without_rows():
     items, best = top_k(torch.empty(0, 4), 2)
     assert items.shape == best.shape == (0, 2)
