@@ -21,7 +21,7 @@ from skvae._base._attribute_types import array
 from skvae._base._recommender import RecommenderMixin
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
-from skvae._training import MAX_TOTAL, Stream, make_generator
+from skvae._training import MAX_TOTAL, Stream, default_modes, make_generator
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
@@ -389,6 +389,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         parse_metrics(self.scoring)
         return self._fit(X, X_val, y_val)
 
+    @default_modes()
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """Score all items for given latent codes.
 
@@ -407,6 +408,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         return self._gather_rows(Z, self._module.decode)
 
     @available_if(is_variational)
+    @default_modes()
     def sample(
         self,
         n_samples: int = 1,

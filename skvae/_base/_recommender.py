@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
+from skvae._training import default_modes
 from skvae.metrics import make_ranking_scorer
 from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._top_k import gather_scores, rank_batches
@@ -28,6 +29,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         (n_rows, n_items) on the same device, which the caller may overwrite.
         """
 
+    @default_modes()
     def decision_function(self, X: MatrixLike) -> NDArray[np.float32]:
         """Score every item for every user.
 
@@ -65,6 +67,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         """
         return self.recommend(X, n_items=1)[:, 0]
 
+    @default_modes()
     def recommend(
         self,
         X: MatrixLike,
@@ -115,6 +118,7 @@ class RecommenderMixin(metaclass=ABCMeta):
             return_scores=return_scores,
         )
 
+    @default_modes()
     def score(self, X: MatrixLike, y: Any = None) -> float:
         """Mean NDCG@100 over users.
 

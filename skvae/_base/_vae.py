@@ -32,6 +32,7 @@ from skvae._training import (
     check_checkpoint,
     count_row_totals,
     count_steps,
+    default_modes,
     draw_seed,
     get_moments,
     make_callbacks,
@@ -125,7 +126,7 @@ class BaseVAE(ModuleEstimator):
 
     def _fit(self, X, X_val, y_val):
         """Fit on checked or unchecked rows; documented in `fit` of the subclasses."""
-        with restored_on_error(self):
+        with default_modes(), restored_on_error(self):
             continues = self._continues
             if continues:
                 X = self._check_rows_to_continue(X)
@@ -185,7 +186,7 @@ class BaseVAE(ModuleEstimator):
             If X cannot be used, or if training diverges. The estimator is then as
             before.
         """
-        with restored_on_error(self):
+        with default_modes(), restored_on_error(self):
             continues = hasattr(self, "_module")
             X = self._check_rows(X, reset=not continues)
             self._check_settings()
@@ -344,6 +345,7 @@ class BaseVAE(ModuleEstimator):
 
     # Inference
 
+    @default_modes()
     def transform(self, X: MatrixLike) -> NDArray[np.float32]:
         """Posterior mean of each row, or the code of a plain autoencoder.
 
@@ -404,6 +406,7 @@ class BaseVAE(ModuleEstimator):
         """
         return self._over_draws(importance_weighted_log_prob, X, n_draws)
 
+    @default_modes()
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
         check_positive_int("n_draws", n_draws)
@@ -438,7 +441,9 @@ class BaseVAE(ModuleEstimator):
         """
         device = self._module_device
         generator = make_generator(rng.randint(2**31 - 1), device=device)
-        z = torch.empty(n_samples, self._module.n_components, device=device)
+        z = torch.empty(
+            n_samples, self._module.n_components, dtype=torch.float32, device=device
+        )
         z.normal_(generator=generator)
         return z.cpu().numpy(), generator
 

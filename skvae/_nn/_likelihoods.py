@@ -274,11 +274,13 @@ class Gaussian(Likelihood, nn.Module):
         super().__init__()
         self.noise_variance = noise_variance
         n_variances = n_features if noise_variance == "feature" else 1
-        self.register_buffer("location", torch.zeros(n_features))
+        self.register_buffer("location", torch.zeros(n_features, dtype=torch.float32))
         # If the noise is shared, all features share one scale, so that its variance
         # means the same in every feature.
-        self.register_buffer("scale", torch.ones(n_variances))
-        log_noise = torch.full((n_variances,), INITIAL_LOG_NOISE / NOISE_GAIN)
+        self.register_buffer("scale", torch.ones(n_variances, dtype=torch.float32))
+        log_noise = torch.full(
+            (n_variances,), INITIAL_LOG_NOISE / NOISE_GAIN, dtype=torch.float32
+        )
         if isinstance(noise_variance, str):
             self.log_noise = nn.Parameter(log_noise)  # without weight decay
         else:

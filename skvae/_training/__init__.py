@@ -4,6 +4,7 @@ from skvae._training._batches import IndexedBatches, RowBatches, map_rows
 from skvae._training._callbacks import check_callbacks, make_callbacks
 from skvae._training._checkpoint import Checkpoint, check_checkpoint
 from skvae._training._device import device_of, resolve_device
+from skvae._training._modes import default_modes
 from skvae._training._net import Outcome, VAENet, make_net, train
 from skvae._training._precision import PRECISIONS
 from skvae._training._random import Stream, draw_seed, make_generator, stream_seed
@@ -37,6 +38,7 @@ __all__ = [
     "copy_to_cpu",
     "count_row_totals",
     "count_steps",
+    "default_modes",
     "device_of",
     "draw_seed",
     "get_moments",

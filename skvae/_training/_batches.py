@@ -69,7 +69,7 @@ class RowBatches:
         part = self.X[rows]
         if not sp.issparse(part):
             # torch aligns its memory. A BLAS may choose its kernel by the alignment.
-            batch = torch.empty(part.shape)
+            batch = torch.empty(part.shape, dtype=torch.float32)
             batch.numpy()[...] = part
             return self._send(batch)
         return SparseRows(
