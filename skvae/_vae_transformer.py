@@ -386,7 +386,7 @@ class VAETransformer(BaseVAE):
             If all latent dimensions have collapsed.
         """
         self._fit(X, X_val, None)
-        if self.variational and (self.component_kl_ < COLLAPSED_KL).all():
+        if self._module.variational and (self.component_kl_ < COLLAPSED_KL).all():
             warnings.warn(
                 f"All n_components={self.n_components} latent dimensions have "
                 f"collapsed: the posterior of every row is the prior (KL below "
@@ -566,7 +566,7 @@ class VAETransformer(BaseVAE):
 
     def _measure(self, X):
         """Set `component_kl_`, from some of the training rows."""
-        if not self.variational:
+        if not self._module.variational:
             vars(self).pop("component_kl_", None)
             return
         if X.shape[0] > MAX_KL_ROWS:
@@ -595,7 +595,7 @@ class VAETransformer(BaseVAE):
     def _validation_score(self, X_val, y_val):
         """Mean bound on X_val; of a plain autoencoder, its mean log-likelihood."""
         self._module.eval()  # layers of the user's own may differ in training
-        if self.variational:
+        if self._module.variational:
             bounds = self._average(elbo, X_val, VALIDATION_DRAWS)
         else:
             module = self._module

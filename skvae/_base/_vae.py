@@ -30,6 +30,7 @@ from skvae._training import (
     TrainingState,
     annealing_steps,
     check_checkpoint,
+    check_device,
     count_row_totals,
     count_steps,
     default_modes,
@@ -50,12 +51,15 @@ MAX_AUTO_BATCH_SIZE = 500
 
 
 def is_variational(estimator):
-    """Whether an estimator has a distribution; for `available_if`."""
-    if estimator.variational:
+    """Whether an estimator has a distribution; for `available_if`.
+
+    A fitted one goes by its module, whatever its parameters are now.
+    """
+    if getattr(estimator, "_module", estimator).variational:
         return True
     raise AttributeError(
         f"A plain autoencoder has no distribution: {type(estimator).__name__} needs "
-        "variational=True for this."
+        "to be fitted with variational=True for this."
     )
 
 
@@ -144,10 +148,10 @@ class BaseVAE(ModuleEstimator):
             X_train = X
             if validation is None and self._needs_validation:
                 X_train, *validation = self._split_validation(X, seed)
-            self._remember_totals(X)
+            self._remember_totals(X, continues)
             with checkpoint:
                 if continues:
-                    self._module = copy.deepcopy(self._module)  # kept if this fit fails
+                    self._copy_module()
                 else:
                     self._choose_beta(X_train, validation, seed, checkpoint)
                     self._start(seed)
@@ -187,12 +191,13 @@ class BaseVAE(ModuleEstimator):
             before.
         """
         with default_modes(), restored_on_error(self):
+            self._validate_params()  # scikit-learn does so before the first call only
             continues = hasattr(self, "_module")
             X = self._check_rows(X, reset=not continues)
             self._check_settings()
-            self._remember_totals(X)
+            self._remember_totals(X, continues)
             if continues:
-                self._module = copy.deepcopy(self._module)  # kept if this fit fails
+                self._copy_module()
             else:
                 seed = draw_seed(self.random_state)
                 self._choose_beta(X, None, seed)
@@ -242,15 +247,22 @@ class BaseVAE(ModuleEstimator):
             self._start(seed)
             self._run(X, found["best_iter_"], resume=checkpoint.resume("refit"))
 
-    def _remember_totals(self, X):
+    def _remember_totals(self, X, continues):
         """Keep the totals of the training rows if rows are drawn given their total."""
-        if self._make_likelihood().given_totals:
+        vars(self).pop("_row_totals", None)
+        likelihood = self._module.likelihood if continues else self._make_likelihood()
+        if likelihood.given_totals:
             self._row_totals = count_row_totals(X)
 
     def _start(self, seed):
         """Set a new module, and the attributes of an untrained model."""
         module = self._make_module(make_generator(seed, Stream.INITIAL_WEIGHTS))
         self._start_with(module.to(resolve_device(self.device)), seed)
+
+    def _copy_module(self):
+        """Continue with a copy of the module: the module is kept if this fit fails."""
+        check_device(self.device)  # not used, because a copy stays where it is
+        self._module = copy.deepcopy(self._module)
 
     def _blank_module(self, weights):
         return self._make_module(torch.Generator())

@@ -5,6 +5,16 @@ from itertools import chain
 import torch
 
 
+def check_device(device):
+    """Raise a ValueError unless torch knows such a device, here or elsewhere."""
+    if device == "auto":
+        return
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise _unusable(device, error) from error
+
+
 def resolve_device(device):
     """Turn the parameter `device` into a `torch.device` that exists on this machine.
 
@@ -28,12 +38,16 @@ def resolve_device(device):
         resolved = torch.device(device)
         torch.empty(0, device=resolved).cpu()  # meta tensors have no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"device={device!r} cannot be used on this machine "
-            f'({str(error).splitlines()[0]}); pass "auto", "cpu" or a device that '
-            "torch finds here."
-        ) from error
+        raise _unusable(device, error) from error
     return resolved
+
+
+def _unusable(device, error):
+    return ValueError(
+        f"device={device!r} cannot be used on this machine "
+        f'({str(error).splitlines()[0]}); pass "auto", "cpu" or a device that torch '
+        "finds here."
+    )
 
 
 def device_of(module):
