@@ -14,8 +14,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skvae._base._attribute_types import array, curve
-from skvae._base._module import ModuleEstimator, restored_on_error
-from skvae._base._recommender import RecommenderMixin
+from skvae._base._module import ModuleEstimator, fitting
+from skvae._base._recommender import DENSE_SCORES, RecommenderMixin
 from skvae._collaborative._content import (
     ContentSettings,
     PretrainingInterrupted,
@@ -25,7 +25,7 @@ from skvae._collaborative._content import (
 from skvae._collaborative._factor_model import FactorModel
 from skvae._collaborative._rounds import Validation, fit_rounds
 from skvae._nn import LIKELIHOODS
-from skvae._training import default_modes, draw_seed, resolve_device
+from skvae._training import computation, draw_seed, resolve_device
 from skvae.metrics._scorer import parse_metrics
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._sparse import canonical_csr
@@ -459,7 +459,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             Before there is a content model it is as before.
         """
         parse_metrics(self.scoring)
-        with default_modes(), restored_on_error(self):
+        with fitting(self):
             X = self._check_rows(X, reset=True)
             self._check_settings()
             features = None
@@ -473,7 +473,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             self._train(X, X_train, features, validation, seed)
         return self
 
-    @default_modes()
+    @computation()
     def transform(self, X: MatrixLike) -> NDArray[np.float32]:
         """Fold users in: their factors in closed form from their interactions.
 
@@ -490,7 +490,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         check_is_fitted(self)
         return self._fold_in(self._check_rows(X, reset=False))
 
-    @default_modes()
+    @computation()
     def inverse_transform(self, U: ArrayLike) -> NDArray[np.float32]:
         """Score all items for given user factors.
 
@@ -508,7 +508,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         U = check_codes(U, self._module.n_components)
         return self._gather_rows(U, lambda rows: rows @ self._module.item_factors.T)
 
-    @default_modes()
+    @computation()
     def transform_items(self, item_features: MatrixLike) -> NDArray[np.float32]:
         r"""Compute the factors of items without interactions, from their content.
 
@@ -529,7 +529,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         """
         return self._new_item_factors(item_features).cpu().numpy()
 
-    @default_modes()
+    @computation(DENSE_SCORES)
     def decision_function(
         self, X: MatrixLike, *, new_item_features: MatrixLike | None = None
     ) -> NDArray[np.float32]:
@@ -556,7 +556,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         shape = (X.shape[0], factors.shape[0])
         return gather_scores(self._module.iter_scores(X, factors), shape)
 
-    @default_modes()
+    @computation()
     def recommend(
         self,
         X: MatrixLike,

@@ -21,7 +21,7 @@ from skvae._base._attribute_types import array
 from skvae._base._recommender import RecommenderMixin
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
-from skvae._training import MAX_TOTAL, Stream, default_modes, make_generator
+from skvae._training import MAX_TOTAL, Stream, computation, make_generator
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
@@ -389,7 +389,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         parse_metrics(self.scoring)
         return self._fit(X, X_val, y_val)
 
-    @default_modes()
+    @computation()
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """Score all items for given latent codes.
 
@@ -408,7 +408,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         return self._gather_rows(Z, self._module.decode)
 
     @available_if(is_variational)
-    @default_modes()
+    @computation("draw fewer n_samples at a time")
     def sample(
         self,
         n_samples: int = 1,

@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from skvae._base._attribute_types import array
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import LIKELIHOODS, Generators, elbo, kl_to_standard_normal
-from skvae._training import default_modes, starting_outputs
+from skvae._training import computation, starting_outputs
 from skvae.utils._sparse import canonical_csr
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import (
@@ -400,7 +400,7 @@ class VAETransformer(BaseVAE):
             )
         return self
 
-    @default_modes()
+    @computation()
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """Mean of p(x given z) for latent codes z.
 
@@ -421,7 +421,7 @@ class VAETransformer(BaseVAE):
         return self._gather_rows(Z, lambda z: module.likelihood.mean(module.decode(z)))
 
     @available_if(is_variational)
-    @default_modes()
+    @computation("draw fewer n_samples at a time")
     @torch.no_grad()
     def sample(
         self, n_samples: int = 1, *, random_state: RandomState = None

@@ -21,6 +21,7 @@ from skvae._training import (
     PRECISIONS,
     TrainingState,
     check_callbacks,
+    computation,
     copy_to_cpu,
     device_of,
     map_rows,
@@ -226,8 +227,8 @@ class ModuleEstimator(
 
 
 @contextmanager
-def restored_on_error(estimator):
-    """Restore the attributes of an estimator if the block raises an exception.
+def fitting(estimator):
+    """Fit an estimator in the block, and restore it if the block raises an exception.
 
     A fit that fails leaves neither half a model nor the shape of the new data beside
     the old weights. Only after a KeyboardInterrupt, if there is a new module in
@@ -235,7 +236,8 @@ def restored_on_error(estimator):
     """
     before = dict(vars(estimator))
     try:
-        yield
+        with computation("lower batch_size, n_components or hidden_layer_sizes"):
+            yield
     except BaseException as error:
         learned = vars(estimator).get("_module") is not before.get("_module")
         if not (isinstance(error, KeyboardInterrupt) and learned):

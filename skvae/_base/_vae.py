@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from skvae._base._attribute_types import array, curve, number
-from skvae._base._module import ModuleEstimator, restored_on_error
+from skvae._base._module import ModuleEstimator, fitting
 from skvae._nn import (
     VAE,
     antithetic_noise,
@@ -31,9 +31,9 @@ from skvae._training import (
     annealing_steps,
     check_checkpoint,
     check_device,
+    computation,
     count_row_totals,
     count_steps,
-    default_modes,
     draw_seed,
     get_moments,
     make_callbacks,
@@ -130,7 +130,7 @@ class BaseVAE(ModuleEstimator):
 
     def _fit(self, X, X_val, y_val):
         """Fit on checked or unchecked rows; documented in `fit` of the subclasses."""
-        with default_modes(), restored_on_error(self):
+        with fitting(self):
             continues = self._continues
             if continues:
                 X = self._check_rows_to_continue(X)
@@ -190,7 +190,7 @@ class BaseVAE(ModuleEstimator):
             If X cannot be used, or if training diverges. The estimator is then as
             before.
         """
-        with default_modes(), restored_on_error(self):
+        with fitting(self):
             self._validate_params()  # scikit-learn does so before the first call only
             continues = hasattr(self, "_module")
             X = self._check_rows(X, reset=not continues)
@@ -357,7 +357,7 @@ class BaseVAE(ModuleEstimator):
 
     # Inference
 
-    @default_modes()
+    @computation()
     def transform(self, X: MatrixLike) -> NDArray[np.float32]:
         """Posterior mean of each row, or the code of a plain autoencoder.
 
@@ -418,7 +418,7 @@ class BaseVAE(ModuleEstimator):
         """
         return self._over_draws(importance_weighted_log_prob, X, n_draws)
 
-    @default_modes()
+    @computation("lower n_draws, or pass fewer rows at a time")
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
         check_positive_int("n_draws", n_draws)

@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from skvae._training._device import memory_advice
+
 
 @contextmanager
 def default_modes() -> Iterator[None]:
@@ -23,4 +25,14 @@ def default_modes() -> Iterator[None]:
         # A device that is set slows every call of torch.
         if torch.empty(0).device.type != "cpu":
             modes.enter_context(torch.device("cpu"))
+        yield
+
+
+@contextmanager
+def computation(remedy: str = "pass fewer rows at a time") -> Iterator[None]:
+    """Compute with the default modes, and say `remedy` if memory does not suffice.
+
+    Public methods use it as a decorator.
+    """
+    with default_modes(), memory_advice(remedy):
         yield
