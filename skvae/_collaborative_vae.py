@@ -25,7 +25,11 @@ from skvae._collaborative._content import (
 from skvae._collaborative._factor_model import FactorModel
 from skvae._collaborative._rounds import Validation, fit_rounds
 from skvae._nn import LIKELIHOODS
-from skvae._training import computation, draw_seed, resolve_device
+from skvae._training import (
+    computation,
+    draw_seed,
+    resolve_device,
+)
 from skvae.metrics._scorer import parse_metrics
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._sparse import canonical_csr
@@ -450,8 +454,9 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             If X or item_features is negative where it must not be, not finite or of
             the wrong shape, if X has no interaction, or if training diverges: a loss
             becomes NaN or infinite, which ends the fit in the same step on a CPU,
-            within 64 steps elsewhere, or the factors do. The estimator is then as
-            before.
+            within 64 steps elsewhere, or the factors do, or before the rounds the
+            loss of the content ends at more than twice that of the untrained model.
+            The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned, with
             factors solved for the content model as it is; with validation those of

@@ -380,7 +380,8 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             If X is negative, not finite or without any interaction, if X_val and
             y_val do not match it, if `checkpoint` is of another fit, or if training
             diverges: the loss becomes NaN or infinite, which ends the fit in the same
-            step on a CPU, within 64 steps elsewhere. The estimator is then as before.
+            step on a CPU, within 64 steps elsewhere, or ends at more than twice that
+            of the untrained model. The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far; in a refit or a search for `beta`, the

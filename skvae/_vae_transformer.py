@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from skvae._base._attribute_types import array
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import LIKELIHOODS, Generators, elbo, kl_to_standard_normal
-from skvae._training import computation, starting_outputs
+from skvae._training import computation, device_of, starting_outputs
 from skvae.utils._sparse import canonical_csr
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import (
@@ -372,7 +372,8 @@ class VAETransformer(BaseVAE):
             If X is not finite, or negative where the likelihood does not allow it, if
             `checkpoint` is of another fit, or if training diverges: the loss becomes
             NaN or infinite, which ends the fit in the same step on a CPU, within 64
-            steps elsewhere. The estimator is then as before.
+            steps elsewhere, or ends at more than twice that of the untrained model.
+            The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far, in a refit the weights of the refit.
@@ -548,21 +549,25 @@ class VAETransformer(BaseVAE):
     def _run(self, X, *args, **kwargs):
         try:
             if self.n_iter_ == 0:
-                self._start_from(X)
+                self._start_from(self._module, X)
             super()._run(X, *args, **kwargs)
             self._measure(X)
         except KeyboardInterrupt:
             self._measure(X)
             raise
 
+    def _starting_module(self, X):
+        module = super()._starting_module(X)
+        self._start_from(module, X)
+        return module
+
     @torch.no_grad()
-    def _start_from(self, X):
-        """Let an untrained model return the means of the columns for any code."""
-        module = self._module
+    def _start_from(self, module, X):
+        """Let an untrained module return the means of the columns for any code."""
         if module.log_variance is not None:
             module.log_variance.weight.zero_()
         outputs = starting_outputs(module.likelihood, X)
-        module.shift_outputs(outputs.to(self._module_device, torch.float32))
+        module.shift_outputs(outputs.to(device_of(module), torch.float32))
 
     def _measure(self, X):
         """Set `component_kl_`, from some of the training rows."""

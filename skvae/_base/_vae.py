@@ -31,6 +31,7 @@ from skvae._training import (
     annealing_steps,
     check_checkpoint,
     check_device,
+    check_improved,
     computation,
     count_row_totals,
     count_steps,
@@ -138,7 +139,7 @@ class BaseVAE(ModuleEstimator):
                 X = self._check_rows(X, reset=True)
             self._check_settings()
             check_checkpoint(self)
-            validation = self._own_validation(X_val, y_val)
+            validation, earlier = self._own_validation(X_val, y_val), None
             seed = self._state.seed if continues else draw_seed(self.random_state)
             own = {}
             if validation is not None:
@@ -151,11 +152,11 @@ class BaseVAE(ModuleEstimator):
             self._remember_totals(X, continues)
             with checkpoint:
                 if continues:
-                    self._copy_module()
+                    earlier = self._copy_module()
                 else:
                     self._choose_beta(X_train, validation, seed, checkpoint)
                     self._start(seed)
-                self._train(X_train, validation, checkpoint)
+                self._train(X_train, validation, checkpoint, earlier)
                 if self.refit and X_train is not X:
                     self._refit(X, seed, checkpoint)
         return self
@@ -197,12 +198,13 @@ class BaseVAE(ModuleEstimator):
             self._check_settings()
             self._remember_totals(X, continues)
             if continues:
-                self._copy_module()
+                earlier = self._copy_module()
             else:
+                earlier = None
                 seed = draw_seed(self.random_state)
                 self._choose_beta(X, None, seed)
                 self._start(seed)
-            self._run(X, 1, new_plan=False)
+            self._run(X, 1, new_plan=False, earlier=earlier)
         return self
 
     @property
@@ -231,12 +233,13 @@ class BaseVAE(ModuleEstimator):
         """Set `beta_`, the cap of the weight of the KL."""
         self.beta_ = float(self.beta) if self.variational else 0.0
 
-    def _train(self, X, validation, checkpoint):
+    def _train(self, X, validation, checkpoint, earlier):
         """Train the present module, unless a resumed fit had already done so."""
         found = checkpoint.outcome("training")
         if found is None:
             resume = checkpoint.resume("training")
-            self._run(X, self.max_iter, validation, self.early_stopping, resume)
+            stop = self.early_stopping
+            self._run(X, self.max_iter, validation, stop, resume, earlier=earlier)
         else:
             vars(self).update(found, best_iter_=int(found["best_iter_"]))
 
@@ -260,9 +263,20 @@ class BaseVAE(ModuleEstimator):
         self._start_with(module.to(resolve_device(self.device)), seed)
 
     def _copy_module(self):
-        """Continue with a copy of the module: the module is kept if this fit fails."""
+        """Continue with a copy of the module; return the module itself.
+
+        It is kept if this fit fails.
+        """
         check_device(self.device)  # not used, because a copy stays where it is
-        self._module = copy.deepcopy(self._module)
+        earlier = self._module
+        self._module = copy.deepcopy(earlier)
+        return earlier
+
+    def _starting_module(self, X):
+        """Make the module as it was before any training on X."""
+        return self._make_module(
+            make_generator(self._state.seed, Stream.INITIAL_WEIGHTS)
+        )
 
     def _blank_module(self, weights):
         return self._make_module(torch.Generator())
@@ -282,10 +296,11 @@ class BaseVAE(ModuleEstimator):
             **self._architecture(),
         )
 
-    def _run(self, X, n_epochs, *args, **kwargs):
+    def _run(self, X, n_epochs, *args, earlier=None, **kwargs):
         """Train for so many epochs, and keep what was learned if interrupted.
 
-        Further arguments are those of `_make_net`.
+        `earlier` is the module from which training continues. Further arguments are
+        those of `_make_net`.
         """
         batches = RowBatches(X, self._module_device, for_training=True)
         net = self._make_net(len(batches), n_epochs, *args, **kwargs)
@@ -294,6 +309,7 @@ class BaseVAE(ModuleEstimator):
             moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
             set_moments(net.optimizer_, self._module, moments)
         outcome = train(net, batches, n_epochs)
+        check_improved(net, X, outcome, lambda: earlier or self._starting_module(X))
         self._take_in(outcome)
         self._state = TrainingState(
             self._state.seed,

@@ -4,6 +4,7 @@ from skvae._training._batches import IndexedBatches, RowBatches, map_rows
 from skvae._training._callbacks import check_callbacks, make_callbacks
 from skvae._training._checkpoint import Checkpoint, check_checkpoint
 from skvae._training._device import check_device, device_of, resolve_device
+from skvae._training._divergence import check_improved
 from skvae._training._modes import computation, default_modes
 from skvae._training._net import Outcome, VAENet, make_net, train
 from skvae._training._precision import PRECISIONS
@@ -36,6 +37,7 @@ __all__ = [
     "check_callbacks",
     "check_checkpoint",
     "check_device",
+    "check_improved",
     "computation",
     "copy_to_cpu",
     "count_row_totals",
