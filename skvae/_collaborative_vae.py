@@ -28,6 +28,7 @@ from skvae._nn import LIKELIHOODS
 from skvae._training import (
     computation,
     draw_seed,
+    import_for_optimizers,
     resolve_device,
 )
 from skvae.metrics._scorer import parse_metrics
@@ -471,6 +472,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             if item_features is not None:
                 features = self._check_item_features(item_features, self.likelihood)
                 self._check_alignment(features, X.shape[1])
+                import_for_optimizers()
             seed = draw_seed(self.random_state)
             X_train, validation = X, self._own_validation(X_val, y_val)
             if validation is None and self.early_stopping:

@@ -37,6 +37,7 @@ from skvae._training import (
     count_steps,
     draw_seed,
     get_moments,
+    import_for_optimizers,
     make_callbacks,
     make_generator,
     make_net,
@@ -139,6 +140,7 @@ class BaseVAE(ModuleEstimator):
                 X = self._check_rows(X, reset=True)
             self._check_settings()
             check_checkpoint(self)
+            import_for_optimizers()
             validation, earlier = self._own_validation(X_val, y_val), None
             seed = self._state.seed if continues else draw_seed(self.random_state)
             own = {}
@@ -196,6 +198,7 @@ class BaseVAE(ModuleEstimator):
             continues = hasattr(self, "_module")
             X = self._check_rows(X, reset=not continues)
             self._check_settings()
+            import_for_optimizers()
             self._remember_totals(X, continues)
             if continues:
                 earlier = self._copy_module()

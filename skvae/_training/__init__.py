@@ -5,6 +5,7 @@ from skvae._training._callbacks import check_callbacks, make_callbacks
 from skvae._training._checkpoint import Checkpoint, check_checkpoint
 from skvae._training._device import check_device, device_of, resolve_device
 from skvae._training._divergence import check_improved
+from skvae._training._interrupts import import_for_optimizers
 from skvae._training._modes import computation, default_modes
 from skvae._training._net import Outcome, VAENet, make_net, train
 from skvae._training._precision import PRECISIONS
@@ -46,6 +47,7 @@ __all__ = [
     "device_of",
     "draw_seed",
     "get_moments",
+    "import_for_optimizers",
     "make_callbacks",
     "make_generator",
     "make_net",

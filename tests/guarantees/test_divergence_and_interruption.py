@@ -300,3 +300,25 @@ def test_ctrl_c_at_any_moment_leaves_a_usable_model(name):
     left = done.stdout.split()
     assert len(left) == 6
     assert len(set(left) - {"before", "ended"}) >= 2  # some came while it trained
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mult",
+        pytest.param("bfloat16", marks=pytest.mark.slow),
+        pytest.param("vae", marks=pytest.mark.slow),
+        pytest.param("content", marks=pytest.mark.slow),
+    ],
+)
+def test_ctrl_c_while_a_first_fit_imports_does_not_break_the_next_fit(name):
+    script = Path(__file__).parent / "interrupted_imports.py"
+    done = subprocess.run(
+        [sys.executable, script, name],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stdout.split() == ["fitted"] * 3, done.stderr
