@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
@@ -123,7 +123,12 @@ def test_outliers_alone_are_no_divergence(kind, hidden):
         }
     ),
 )
-@settings(max_examples=25, deadline=None)
+# Old versions of hypothesis take so many parameters for too much data.
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.data_too_large],
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_ordinary_fits_are_no_divergence(
     n_rows, n_features, scale, shift, sparsity, seed, parameters
