@@ -14,8 +14,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skvae._base._attribute_types import array, curve
-from skvae._base._module import ModuleEstimator, restored_on_error
-from skvae._base._recommender import RecommenderMixin
+from skvae._base._module import ModuleEstimator, fitting
+from skvae._base._recommender import DENSE_SCORES, RecommenderMixin
 from skvae._collaborative._content import (
     ContentSettings,
     PretrainingInterrupted,
@@ -25,7 +25,12 @@ from skvae._collaborative._content import (
 from skvae._collaborative._factor_model import FactorModel
 from skvae._collaborative._rounds import Validation, fit_rounds
 from skvae._nn import LIKELIHOODS
-from skvae._training import draw_seed, resolve_device
+from skvae._training import (
+    computation,
+    draw_seed,
+    import_for_optimizers,
+    resolve_device,
+)
 from skvae.metrics._scorer import parse_metrics
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._sparse import canonical_csr
@@ -454,7 +459,8 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             the wrong shape, if X has no interaction or is a table with one row per
             interaction, or if training diverges: a loss becomes NaN or infinite, which
             ends the fit in the same step on a CPU, within 64 steps elsewhere, or the
-            factors do. The estimator is then as before.
+            factors do, or before the rounds the loss of the content ends at more than
+            twice that of the untrained model. The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned, with
             factors solved for the content model as it is; with validation those of
@@ -462,13 +468,14 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             Before there is a content model it is as before.
         """
         parse_metrics(self.scoring)
-        with restored_on_error(self):
+        with fitting(self):
             X = self._check_rows(X, reset=True)
             self._check_settings()
             features = None
             if item_features is not None:
                 features = self._check_item_features(item_features, self.likelihood)
                 self._check_alignment(features, X.shape[1])
+                import_for_optimizers()
             seed = draw_seed(self.random_state)
             X_train, validation = X, self._own_validation(X_val, y_val)
             if validation is None and self.early_stopping:
@@ -476,6 +483,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
             self._train(X, X_train, features, validation, seed)
         return self
 
+    @computation()
     def transform(self, X: MatrixLike) -> NDArray[np.float32]:
         """Fold users in: their factors in closed form from their interactions.
 
@@ -492,6 +500,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         check_is_fitted(self)
         return self._fold_in(self._check_rows(X, reset=False))
 
+    @computation()
     def inverse_transform(self, U: ArrayLike) -> NDArray[np.float32]:
         """Score all items for given user factors.
 
@@ -509,6 +518,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         U = check_codes(U, self._module.n_components)
         return self._gather_rows(U, lambda rows: rows @ self._module.item_factors.T)
 
+    @computation()
     def transform_items(self, item_features: MatrixLike) -> NDArray[np.float32]:
         r"""Compute the factors of items without interactions, from their content.
 
@@ -529,6 +539,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         """
         return self._new_item_factors(item_features).cpu().numpy()
 
+    @computation(DENSE_SCORES)
     def decision_function(
         self, X: MatrixLike, *, new_item_features: MatrixLike | None = None
     ) -> NDArray[np.float32]:
@@ -555,6 +566,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         shape = (X.shape[0], factors.shape[0])
         return gather_scores(self._module.iter_scores(X, factors), shape)
 
+    @computation()
     def recommend(
         self,
         X: MatrixLike,

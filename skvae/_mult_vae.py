@@ -21,7 +21,7 @@ from skvae._base._attribute_types import array
 from skvae._base._recommender import RecommenderMixin
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
-from skvae._training import MAX_TOTAL, Stream, make_generator
+from skvae._training import MAX_TOTAL, Stream, computation, make_generator
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
@@ -380,8 +380,9 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
             If X is negative, not finite, without any interaction or a table with one
             row per interaction, if X_val and y_val do not match it, if `checkpoint` is
             of another fit, or if training diverges: the loss becomes NaN or infinite,
-            which ends the fit in the same step on a CPU, within 64 steps elsewhere.
-            The estimator is then as before.
+            which ends the fit in the same step on a CPU, within 64 steps elsewhere, or
+            ends at more than twice that of the untrained model. The estimator is then
+            as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far; in a refit or a search for `beta`, the
@@ -390,6 +391,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         parse_metrics(self.scoring)
         return self._fit(X, X_val, y_val)
 
+    @computation()
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """Score all items for given latent codes.
 
@@ -408,6 +410,7 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         return self._gather_rows(Z, self._module.decode)
 
     @available_if(is_variational)
+    @computation("draw fewer n_samples at a time")
     def sample(
         self,
         n_samples: int = 1,

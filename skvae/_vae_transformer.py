@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from skvae._base._attribute_types import array
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import LIKELIHOODS, Generators, elbo, kl_to_standard_normal
-from skvae._training import starting_outputs
+from skvae._training import computation, device_of, starting_outputs
 from skvae.utils._sparse import canonical_csr
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import (
@@ -372,7 +372,8 @@ class VAETransformer(BaseVAE):
             If X is not finite, or negative where the likelihood does not allow it, if
             `checkpoint` is of another fit, or if training diverges: the loss becomes
             NaN or infinite, which ends the fit in the same step on a CPU, within 64
-            steps elsewhere. The estimator is then as before.
+            steps elsewhere, or ends at more than twice that of the untrained model.
+            The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far, in a refit the weights of the refit.
@@ -386,7 +387,7 @@ class VAETransformer(BaseVAE):
             If all latent dimensions have collapsed.
         """
         self._fit(X, X_val, None)
-        if self.variational and (self.component_kl_ < COLLAPSED_KL).all():
+        if self._module.variational and (self.component_kl_ < COLLAPSED_KL).all():
             warnings.warn(
                 f"All n_components={self.n_components} latent dimensions have "
                 f"collapsed: the posterior of every row is the prior (KL below "
@@ -400,6 +401,7 @@ class VAETransformer(BaseVAE):
             )
         return self
 
+    @computation()
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """Mean of p(x given z) for latent codes z.
 
@@ -420,6 +422,7 @@ class VAETransformer(BaseVAE):
         return self._gather_rows(Z, lambda z: module.likelihood.mean(module.decode(z)))
 
     @available_if(is_variational)
+    @computation("draw fewer n_samples at a time")
     @torch.no_grad()
     def sample(
         self, n_samples: int = 1, *, random_state: RandomState = None
@@ -546,25 +549,29 @@ class VAETransformer(BaseVAE):
     def _run(self, X, *args, **kwargs):
         try:
             if self.n_iter_ == 0:
-                self._start_from(X)
+                self._start_from(self._module, X)
             super()._run(X, *args, **kwargs)
             self._measure(X)
         except KeyboardInterrupt:
             self._measure(X)
             raise
 
+    def _starting_module(self, X):
+        module = super()._starting_module(X)
+        self._start_from(module, X)
+        return module
+
     @torch.no_grad()
-    def _start_from(self, X):
-        """Let an untrained model return the means of the columns for any code."""
-        module = self._module
+    def _start_from(self, module, X):
+        """Let an untrained module return the means of the columns for any code."""
         if module.log_variance is not None:
             module.log_variance.weight.zero_()
         outputs = starting_outputs(module.likelihood, X)
-        module.shift_outputs(outputs.to(self._module_device, torch.float32))
+        module.shift_outputs(outputs.to(device_of(module), torch.float32))
 
     def _measure(self, X):
         """Set `component_kl_`, from some of the training rows."""
-        if not self.variational:
+        if not self._module.variational:
             vars(self).pop("component_kl_", None)
             return
         if X.shape[0] > MAX_KL_ROWS:
@@ -593,7 +600,7 @@ class VAETransformer(BaseVAE):
     def _validation_score(self, X_val, y_val):
         """Mean bound on X_val; of a plain autoencoder, its mean log-likelihood."""
         self._module.eval()  # layers of the user's own may differ in training
-        if self.variational:
+        if self._module.variational:
             bounds = self._average(elbo, X_val, VALIDATION_DRAWS)
         else:
             module = self._module

@@ -21,6 +21,7 @@ from skvae._training import (
     PRECISIONS,
     TrainingState,
     check_callbacks,
+    computation,
     copy_to_cpu,
     device_of,
     map_rows,
@@ -241,19 +242,20 @@ class ModuleEstimator(
 
 
 @contextmanager
-def restored_on_error(estimator):
-    """Restore the attributes of an estimator if the block raises an error.
+def fitting(estimator):
+    """Fit an estimator in the block, and restore it if the block raises an exception.
 
     A fit that fails leaves neither half a model nor the shape of the new data beside
-    the old weights. An interruption does not count as an error if there is a new
-    module in `_module`: what was learned is kept.
+    the old weights. Only after a KeyboardInterrupt, if there is a new module in
+    `_module`, what was learned is kept.
     """
     before = dict(vars(estimator))
     try:
-        yield
+        with computation("lower batch_size, n_components or hidden_layer_sizes"):
+            yield
     except BaseException as error:
         learned = vars(estimator).get("_module") is not before.get("_module")
-        if isinstance(error, Exception) or not learned:
+        if not (isinstance(error, KeyboardInterrupt) and learned):
             vars(estimator).clear()
             vars(estimator).update(before)
         raise

@@ -7,12 +7,16 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
+from skvae._training import computation
 from skvae.metrics import make_ranking_scorer
 from skvae.utils._long_table import refuse_long_table
 from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._top_k import gather_scores, rank_batches
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, Ranking
 from skvae.utils._validation import check_float32_range, check_input, errors_naming
+
+# What to do if there is not enough memory for the scores of all items.
+DENSE_SCORES = "pass fewer rows at a time, or rank items by recommend"
 
 
 class RecommenderMixin(metaclass=ABCMeta):
@@ -29,6 +33,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         (n_rows, n_items) on the same device, which the caller may overwrite.
         """
 
+    @computation(DENSE_SCORES)
     def decision_function(self, X: MatrixLike) -> NDArray[np.float32]:
         """Score every item for every user.
 
@@ -67,6 +72,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         """
         return self.recommend(X, n_items=1)[:, 0]
 
+    @computation()
     def recommend(
         self,
         X: MatrixLike,
@@ -119,6 +125,7 @@ class RecommenderMixin(metaclass=ABCMeta):
             return_scores=return_scores,
         )
 
+    @computation()
     def score(self, X: MatrixLike, y: Any = None) -> float:
         """Mean NDCG@100 over users.
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from skvae._base._attribute_types import array, curve, number
-from skvae._base._module import ModuleEstimator, restored_on_error
+from skvae._base._module import ModuleEstimator, fitting
 from skvae._nn import (
     VAE,
     antithetic_noise,
@@ -30,10 +30,14 @@ from skvae._training import (
     TrainingState,
     annealing_steps,
     check_checkpoint,
+    check_device,
+    check_improved,
+    computation,
     count_row_totals,
     count_steps,
     draw_seed,
     get_moments,
+    import_for_optimizers,
     make_callbacks,
     make_generator,
     make_net,
@@ -49,12 +53,15 @@ MAX_AUTO_BATCH_SIZE = 500
 
 
 def is_variational(estimator):
-    """Whether an estimator has a distribution; for `available_if`."""
-    if estimator.variational:
+    """Whether an estimator has a distribution; for `available_if`.
+
+    A fitted one goes by its module, whatever its parameters are now.
+    """
+    if getattr(estimator, "_module", estimator).variational:
         return True
     raise AttributeError(
         f"A plain autoencoder has no distribution: {type(estimator).__name__} needs "
-        "variational=True for this."
+        "to be fitted with variational=True for this."
     )
 
 
@@ -125,7 +132,7 @@ class BaseVAE(ModuleEstimator):
 
     def _fit(self, X, X_val, y_val):
         """Fit on checked or unchecked rows; documented in `fit` of the subclasses."""
-        with restored_on_error(self):
+        with fitting(self):
             continues = self._continues
             if continues:
                 X = self._check_rows_to_continue(X)
@@ -133,7 +140,8 @@ class BaseVAE(ModuleEstimator):
                 X = self._check_rows(X, reset=True)
             self._check_settings()
             check_checkpoint(self)
-            validation = self._own_validation(X_val, y_val)
+            import_for_optimizers()
+            validation, earlier = self._own_validation(X_val, y_val), None
             seed = self._state.seed if continues else draw_seed(self.random_state)
             own = {}
             if validation is not None:
@@ -143,14 +151,14 @@ class BaseVAE(ModuleEstimator):
             X_train = X
             if validation is None and self._needs_validation:
                 X_train, *validation = self._split_validation(X, seed)
-            self._remember_totals(X)
+            self._remember_totals(X, continues)
             with checkpoint:
                 if continues:
-                    self._module = copy.deepcopy(self._module)  # kept if this fit fails
+                    earlier = self._copy_module()
                 else:
                     self._choose_beta(X_train, validation, seed, checkpoint)
                     self._start(seed)
-                self._train(X_train, validation, checkpoint)
+                self._train(X_train, validation, checkpoint, earlier)
                 if self.refit and X_train is not X:
                     self._refit(X, seed, checkpoint)
         return self
@@ -185,18 +193,21 @@ class BaseVAE(ModuleEstimator):
             If X cannot be used, or if training diverges. The estimator is then as
             before.
         """
-        with restored_on_error(self):
+        with fitting(self):
+            self._validate_params()  # scikit-learn does so before the first call only
             continues = hasattr(self, "_module")
             X = self._check_rows(X, reset=not continues)
             self._check_settings()
-            self._remember_totals(X)
+            import_for_optimizers()
+            self._remember_totals(X, continues)
             if continues:
-                self._module = copy.deepcopy(self._module)  # kept if this fit fails
+                earlier = self._copy_module()
             else:
+                earlier = None
                 seed = draw_seed(self.random_state)
                 self._choose_beta(X, None, seed)
                 self._start(seed)
-            self._run(X, 1, new_plan=False)
+            self._run(X, 1, new_plan=False, earlier=earlier)
         return self
 
     @property
@@ -225,14 +236,13 @@ class BaseVAE(ModuleEstimator):
         """Set `beta_`, the cap of the weight of the KL."""
         self.beta_ = float(self.beta) if self.variational else 0.0
 
-    def _train(self, X, validation, checkpoint):
+    def _train(self, X, validation, checkpoint, earlier):
         """Train the present module, unless a resumed fit had already done so."""
         found = checkpoint.outcome("training")
         if found is None:
             resume = checkpoint.resume("training")
-            self._run(
-                X, self._plain("max_iter"), validation, self.early_stopping, resume
-            )
+            stop, n_epochs = self.early_stopping, self._plain("max_iter")
+            self._run(X, n_epochs, validation, stop, resume, earlier=earlier)
         else:
             vars(self).update(found, best_iter_=int(found["best_iter_"]))
 
@@ -243,15 +253,33 @@ class BaseVAE(ModuleEstimator):
             self._start(seed)
             self._run(X, found["best_iter_"], resume=checkpoint.resume("refit"))
 
-    def _remember_totals(self, X):
+    def _remember_totals(self, X, continues):
         """Keep the totals of the training rows if rows are drawn given their total."""
-        if self._make_likelihood().given_totals:
+        vars(self).pop("_row_totals", None)
+        likelihood = self._module.likelihood if continues else self._make_likelihood()
+        if likelihood.given_totals:
             self._row_totals = count_row_totals(X)
 
     def _start(self, seed):
         """Set a new module, and the attributes of an untrained model."""
         module = self._make_module(make_generator(seed, Stream.INITIAL_WEIGHTS))
         self._start_with(module.to(resolve_device(self.device)), seed)
+
+    def _copy_module(self):
+        """Continue with a copy of the module; return the module itself.
+
+        It is kept if this fit fails.
+        """
+        check_device(self.device)  # not used, because a copy stays where it is
+        earlier = self._module
+        self._module = copy.deepcopy(earlier)
+        return earlier
+
+    def _starting_module(self, X):
+        """Make the module as it was before any training on X."""
+        return self._make_module(
+            make_generator(self._state.seed, Stream.INITIAL_WEIGHTS)
+        )
 
     def _blank_module(self, weights):
         return self._make_module(torch.Generator())
@@ -271,10 +299,11 @@ class BaseVAE(ModuleEstimator):
             **self._architecture(),
         )
 
-    def _run(self, X, n_epochs, *args, **kwargs):
+    def _run(self, X, n_epochs, *args, earlier=None, **kwargs):
         """Train for so many epochs, and keep what was learned if interrupted.
 
-        Further arguments are those of `_make_net`.
+        `earlier` is the module from which training continues. Further arguments are
+        those of `_make_net`.
         """
         batches = RowBatches(X, self._module_device, for_training=True)
         net = self._make_net(len(batches), n_epochs, *args, **kwargs)
@@ -283,6 +312,7 @@ class BaseVAE(ModuleEstimator):
             moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
             set_moments(net.optimizer_, self._module, moments)
         outcome = train(net, batches, n_epochs)
+        check_improved(net, X, outcome, lambda: earlier or self._starting_module(X))
         state = TrainingState(
             self._state.seed,
             net.epoch_,
@@ -346,6 +376,7 @@ class BaseVAE(ModuleEstimator):
 
     # Inference
 
+    @computation()
     def transform(self, X: MatrixLike) -> NDArray[np.float32]:
         """Posterior mean of each row, or the code of a plain autoencoder.
 
@@ -406,6 +437,7 @@ class BaseVAE(ModuleEstimator):
         """
         return self._over_draws(importance_weighted_log_prob, X, n_draws)
 
+    @computation("lower n_draws, or pass fewer rows at a time")
     def _over_draws(self, function, X, n_draws):
         check_is_fitted(self)
         n_draws = check_positive_int("n_draws", n_draws)
@@ -440,7 +472,9 @@ class BaseVAE(ModuleEstimator):
         """
         device = self._module_device
         generator = make_generator(rng.randint(2**31 - 1), device=device)
-        z = torch.empty(n_samples, self._module.n_components, device=device)
+        z = torch.empty(
+            n_samples, self._module.n_components, dtype=torch.float32, device=device
+        )
         z.normal_(generator=generator)
         return z.cpu().numpy(), generator
 

@@ -10,6 +10,7 @@ from skvae._training import (
     RowBatches,
     Stream,
     annealing_steps,
+    check_improved,
     count_steps,
     make_callbacks,
     make_generator,
@@ -135,7 +136,12 @@ def _train(content, features, settings, seed, device, verbose):
         training_of="the content model, before the rounds,",
     )
     batches = RowBatches(features, device, for_training=True)
-    return train(net, batches, settings.content_epochs).interrupted
+    outcome = train(net, batches, settings.content_epochs)
+    generator = make_generator(seed, Stream.INITIAL_WEIGHTS)
+    check_improved(
+        net, features, outcome, lambda: make_content(features, settings, generator)
+    )
+    return outcome.interrupted
 
 
 def blank_content(n_words, settings, generator):

@@ -32,11 +32,15 @@ class FactorModel(nn.Module):
         self.content = content
         self.a, self.b = a, b
         self.lambda_u, self.lambda_v, self.lambda_r = lambda_u, lambda_v, lambda_r
-        self.register_buffer("item_factors", torch.zeros(n_items, n_components))
-        # The first folds in users. The second turns the codes of items without
+        # The inverse folds in users. The shrinkage turns the codes of items without
         # interactions into factors.
-        self.register_buffer("user_inverse", torch.zeros(n_components, n_components))
-        self.register_buffer("item_shrinkage", torch.zeros(n_components, n_components))
+        for name, n_rows in (
+            ("item_factors", n_items),
+            ("user_inverse", n_components),
+            ("item_shrinkage", n_components),
+        ):
+            zeros = torch.zeros(n_rows, n_components, dtype=torch.float32)
+            self.register_buffer(name, zeros)
 
     def forward(self, batch, generator):
         """Compute the loss of the content of some items, with the factors fixed.

@@ -233,7 +233,9 @@ class Sweep:
         """Set the initial factors: codes of the content, or small random numbers."""
         model = self.model
         if self.features is None:
-            noise = torch.randn(model.item_factors.shape, generator=generator)
+            noise = torch.randn(
+                model.item_factors.shape, generator=generator, dtype=torch.float32
+            )
             model.item_factors.copy_(noise / noise.shape[1] ** 0.5)
         else:
             model.item_factors.copy_(model.encode(self.features))

@@ -9,7 +9,9 @@ from skvae._nn._vae import kl_to_standard_normal
 
 def antithetic_noise(n_draws, n_components, generator):
     """Standard normal draws in pairs of opposite sign: (n_draws, n_components)."""
-    half = torch.randn((n_draws + 1) // 2, n_components, generator=generator)
+    half = torch.randn(
+        (n_draws + 1) // 2, n_components, generator=generator, dtype=torch.float32
+    )
     return torch.cat([half, -half])[:n_draws]
 
 

@@ -28,7 +28,7 @@ class _Pool:
             memory = self._unused.pop(best)
         else:
             # torch aligns its memory. A BLAS may choose its kernel by the alignment.
-            memory = torch.empty(n_values).numpy()
+            memory = torch.empty(n_values, dtype=torch.float32).numpy()
         view = memory[:n_values]  # the tensor keeps a reference to this object
         weakref.finalize(view, self._unused.append, memory)
         return torch.from_numpy(view).view(shape)

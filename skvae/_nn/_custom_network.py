@@ -59,6 +59,8 @@ class CustomNetwork(nn.Module):
                 f"{name}({n_in}, {n_out}) returned {type(module).__name__}; the "
                 "factory must return a torch.nn.Module."
             )
+        if torch.get_default_dtype() != torch.float32:
+            module = module.float()  # rows and all other weights are of float32
         self.module = module
         self.n_out = n_out
         self.name = name

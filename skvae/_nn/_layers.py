@@ -52,7 +52,7 @@ class Linear(nn.Module):
 
     def __init__(self, n_in, n_out, generator):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_in, n_out))
+        self.weight = nn.Parameter(torch.empty(n_in, n_out, dtype=torch.float32))
         nn.init.xavier_uniform_(self.weight, generator=generator)
         self.bias = small_bias(n_out, generator)
 
@@ -66,7 +66,7 @@ class Linear(nn.Module):
 def small_bias(n, generator):
     """Make a bias of shape (n,) with values near zero."""
     std = 0.001
-    bias = nn.Parameter(torch.empty(n))
+    bias = nn.Parameter(torch.empty(n, dtype=torch.float32))
     nn.init.trunc_normal_(bias, std=std, a=-2 * std, b=2 * std, generator=generator)
     return bias
 

@@ -76,6 +76,10 @@ class Likelihood(ABC):
         """Loss of each row, its negative log-likelihood: shape (n_rows,)."""
         return -self.log_prob(outputs, rows)
 
+    def loss_of_units(self, n_features):
+        """Part of the loss of a row that only the units of the data determine."""
+        return 0.0
+
     @abstractmethod
     def log_prob(self, outputs, rows):
         """Log-probability or log-density of each row: shape (n_rows,).
@@ -274,11 +278,13 @@ class Gaussian(Likelihood, nn.Module):
         super().__init__()
         self.noise_variance = noise_variance
         n_variances = n_features if noise_variance == "feature" else 1
-        self.register_buffer("location", torch.zeros(n_features))
+        self.register_buffer("location", torch.zeros(n_features, dtype=torch.float32))
         # If the noise is shared, all features share one scale, so that its variance
         # means the same in every feature.
-        self.register_buffer("scale", torch.ones(n_variances))
-        log_noise = torch.full((n_variances,), INITIAL_LOG_NOISE / NOISE_GAIN)
+        self.register_buffer("scale", torch.ones(n_variances, dtype=torch.float32))
+        log_noise = torch.full(
+            (n_variances,), INITIAL_LOG_NOISE / NOISE_GAIN, dtype=torch.float32
+        )
         if isinstance(noise_variance, str):
             self.log_noise = nn.Parameter(log_noise)  # without weight decay
         else:
@@ -318,6 +324,11 @@ class Gaussian(Likelihood, nn.Module):
             return log_noise
         floor = log_noise.new_tensor(math.log(MIN_NOISE_VARIANCE))
         return torch.logaddexp(log_noise, floor)
+
+    def loss_of_units(self, n_features):
+        """Logarithms of the scales, and of the constant of the normal density."""
+        scales = self.scale.log().expand(n_features).sum().item()
+        return scales + 0.5 * n_features * math.log(2 * math.pi)
 
     def noise_variances(self):
         """Noise variance in the squared units of X: (1,) or (n_features,), float64.

@@ -14,7 +14,7 @@ from skvae._nn._buffers import empty
 with warnings.catch_warnings():
     # torch warns once per process that its CSR tensors are in beta. Trigger it here.
     warnings.simplefilter("ignore")
-    torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32)
+    torch.sparse_csr_tensor([0, 0], [], [], (1, 1), dtype=torch.float32, device="cpu")
 
 
 @dataclass(frozen=True)

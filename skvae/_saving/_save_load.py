@@ -18,7 +18,7 @@ from skvae._saving._parameters import (
     plain_parameters,
 )
 from skvae._saving._state import state_from, tensors_of
-from skvae._training import resolve_device
+from skvae._training import default_modes, resolve_device
 from skvae._vae_transformer import VAETransformer
 from skvae._version import __version__
 from skvae.datasets._encoding import check_known_ids
@@ -39,6 +39,7 @@ DOCUMENT = {
 CONTAINERS = ("default", "pandas", "polars")  # of set_output
 
 
+@default_modes()
 def save_model(
     estimator: ModuleEstimator,
     path: str | os.PathLike[str],
@@ -161,6 +162,7 @@ def save_model(
     write_tensor_file(os.fsdecode(path), document, tensors)
 
 
+@default_modes()
 def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
     """Load an estimator that was saved by `save_model`.
 

@@ -3,7 +3,10 @@
 from skvae._training._batches import IndexedBatches, RowBatches, map_rows
 from skvae._training._callbacks import check_callbacks, make_callbacks
 from skvae._training._checkpoint import Checkpoint, check_checkpoint
-from skvae._training._device import device_of, resolve_device
+from skvae._training._device import check_device, device_of, resolve_device
+from skvae._training._divergence import check_improved
+from skvae._training._interrupts import import_for_optimizers
+from skvae._training._modes import computation, default_modes
 from skvae._training._net import Outcome, VAENet, make_net, train
 from skvae._training._precision import PRECISIONS
 from skvae._training._random import Stream, draw_seed, make_generator, stream_seed
@@ -37,12 +40,17 @@ __all__ = [
     "annealing_steps",
     "check_callbacks",
     "check_checkpoint",
+    "check_device",
+    "check_improved",
+    "computation",
     "copy_to_cpu",
     "count_row_totals",
     "count_steps",
+    "default_modes",
     "device_of",
     "draw_seed",
     "get_moments",
+    "import_for_optimizers",
     "make_callbacks",
     "make_generator",
     "make_net",

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from skvae._nn import SparseRows
-from skvae._training._device import out_of_memory
+from skvae._training._device import lacks_memory, out_of_memory
 
 # Share of stored entries above which the dense product is faster than the sparse one
 # on a CPU (measured by benchmarks/speed).
@@ -69,7 +69,7 @@ class RowBatches:
         part = self.X[rows]
         if not sp.issparse(part):
             # torch aligns its memory. A BLAS may choose its kernel by the alignment.
-            batch = torch.empty(part.shape)
+            batch = torch.empty(part.shape, dtype=torch.float32)
             batch.numpy()[...] = part
             return self._send(batch)
         return SparseRows(
@@ -114,7 +114,7 @@ class IndexedBatches(RowBatches):
 def map_rows(X, function, *, device, width):
     """Apply a function to all rows in batches, without noise.
 
-    If a device runs out of memory, the batch size is halved.
+    If the memory does not suffice, the batch size is halved.
 
     Parameters
     ----------
@@ -145,8 +145,12 @@ def map_rows(X, function, *, device, width):
         try:
             batch = batches.take(rows)
             result = function(_pad_rows(batch))
-        except torch.cuda.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
             if size == ROW_MULTIPLE:
+                if not isinstance(error, torch.cuda.OutOfMemoryError):
+                    raise
                 raise out_of_memory(
                     f"with {size} rows at once; use device='cpu', or a device with "
                     "more free memory"

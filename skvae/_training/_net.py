@@ -34,11 +34,14 @@ class Outcome:
         Epoch of the best validation score, from 1; None without validation.
     interrupted : bool
         Whether the user interrupted the training.
+    first_loss : float or None
+        Loss of the first step, before any update; None if an earlier process did it.
     """
 
     epochs: list
     best_epoch: int | None
     interrupted: bool
+    first_loss: float | None = None
 
 
 class VAENet(NeuralNet):
@@ -107,6 +110,7 @@ class VAENet(NeuralNet):
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Set the counts of steps and epochs."""
         self.step_, self.epoch_ = self.first_step, self.first_epoch
+        self.first_loss_ = None
 
     def get_dataset(self, X, y=None):
         """Return the batches, which serve as a dataset."""
@@ -166,6 +170,8 @@ class VAENet(NeuralNet):
         losses = torch.stack(losses).cpu().double()  # some devices lack float64
         self._check_losses(losses[:, 0])
         self.check_weights()
+        if self.epoch_ == self.first_epoch:
+            self.first_loss_ = losses[0, 0].item()
         means = torch.tensor(sizes, dtype=torch.float64) @ losses / sum(sizes)
         self.history.record("beta", self.beta_at_step())
         self.history.record(f"{prefix}_batch_count", len(sizes))
@@ -178,7 +184,7 @@ class VAENet(NeuralNet):
         finite = torch.isfinite(losses)
         if not finite.all():
             batch = int((~finite).nonzero()[0, 0])
-            raise self._divergence(
+            raise self.divergence(
                 f"The loss became {losses[batch].item()} in epoch {self.epoch_ + 1}, "
                 f"batch {batch + 1}"
             )
@@ -188,11 +194,10 @@ class VAENet(NeuralNet):
         trained = (w.detach() for w in self.module_.parameters() if w.requires_grad)
         # A sum over an infinite value is infinite or NaN, and takes no memory.
         if not all(torch.isfinite(weight.sum()) for weight in trained):
-            raise self._divergence(
-                f"Weights became infinite in epoch {self.epoch_ + 1}"
-            )
+            raise self.divergence(f"Weights became infinite in epoch {self.epoch_ + 1}")
 
-    def _divergence(self, what):
+    def divergence(self, what):
+        """Make the error to raise if training has diverged, which `what` shows."""
         return DivergedError(
             f"{what}: training of {self.training_of} has diverged. The usual cause is "
             "a learning rate that is too high for this data, or input of very large "
@@ -295,6 +300,7 @@ def train(net, batches, n_epochs):
         epochs=[epoch for epoch in net.history if net.recorded_last in epoch],
         best_epoch=(best is not None and best.best_epoch_) or None,
         interrupted=interrupted,
+        first_loss=net.first_loss_,
     )
 
 

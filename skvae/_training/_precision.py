@@ -24,6 +24,9 @@ def products_in(precision, device):
     if precision == "bfloat16":
         with torch.autocast(device.type, dtype=torch.bfloat16):
             yield
+        # Autocast keeps the rounded weights until the outermost block ends, and the
+        # caller may have entered one. The next step has other weights.
+        torch.clear_autocast_cache()
     elif precision == "tf32" and device.type == "cuda":
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high")

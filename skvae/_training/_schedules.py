@@ -1,6 +1,7 @@
 """Schedules: the weight of the KL and the learning rate as functions of the step."""
 
 import math
+import sys
 from numbers import Integral
 
 import torch
@@ -34,7 +35,7 @@ def annealing_steps(annealing, planned_steps):
     n_steps : int
     """
     if isinstance(annealing, Integral):
-        return int(annealing)
+        return min(int(annealing), sys.maxsize)
     return math.ceil(annealing * planned_steps)
 
 

@@ -44,6 +44,59 @@ class Batches(Callback):
         Batches.n += 1
 
 
+# Exceptions that are not errors, such as SystemExit
+
+
+class Alarm(BaseException):
+    """An exception of the caller's own, as a timer raises it."""
+
+
+class Raising(Callback):
+    """Raises an exception in the second epoch."""
+
+    def __init__(self, exception):
+        self.exception = exception
+
+    def on_batch_begin(self, net, **kwargs):
+        if len(net.history) > 1 or net.first_epoch:
+            raise self.exception
+
+
+@pytest.mark.parametrize("exception", [SystemExit, GeneratorExit, Alarm])
+@pytest.mark.parametrize("name", WITH_NETWORK)
+def test_exit_from_a_first_fit_leaves_an_unfitted_estimator(name, exception):
+    model = make(name, callbacks=[Raising(exception)])
+    with pytest.raises(exception):
+        fit(name, model)
+    assert set(vars(model)) == set(model.get_params())
+
+
+@pytest.mark.parametrize("exception", [SystemExit, GeneratorExit, Alarm])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *((name, "fit") for name in WITH_NETWORK),
+        ("mult", "warm_start"),
+        ("vae", "warm_start"),
+        ("mult", "partial_fit"),
+        ("vae", "partial_fit"),
+    ],
+)
+def test_exit_from_a_later_fit_keeps_the_earlier_model(name, how, exception):
+    model = fit(name, make(name))
+    before, attributes = model.transform(X), {**vars(model)}
+    model.set_params(callbacks=[Raising(exception)])
+    if how == "warm_start":
+        model.set_params(warm_start=True)
+    with pytest.raises(exception):
+        model.partial_fit(X) if how == "partial_fit" else fit(name, model)
+    np.testing.assert_array_equal(model.transform(X), before)
+    assert not model._module.training
+    learned = set(attributes) - set(model.get_params())
+    assert learned == set(vars(model)) - set(model.get_params())
+    assert all(vars(model)[name] is attributes[name] for name in learned)
+
+
 # Divergence
 
 
@@ -247,3 +300,25 @@ def test_ctrl_c_at_any_moment_leaves_a_usable_model(name):
     left = done.stdout.split()
     assert len(left) == 6
     assert len(set(left) - {"before", "ended"}) >= 2  # some came while it trained
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mult",
+        pytest.param("bfloat16", marks=pytest.mark.slow),
+        pytest.param("vae", marks=pytest.mark.slow),
+        pytest.param("content", marks=pytest.mark.slow),
+    ],
+)
+def test_ctrl_c_while_a_first_fit_imports_does_not_break_the_next_fit(name):
+    script = Path(__file__).parent / "interrupted_imports.py"
+    done = subprocess.run(
+        [sys.executable, script, name],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stdout.split() == ["fitted"] * 3, done.stderr

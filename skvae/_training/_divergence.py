@@ -1,0 +1,73 @@
+"""Whether training has made a model worse, which finite losses may hide."""
+
+import torch
+
+from skvae._nn import kl_to_standard_normal
+from skvae._training._batches import map_rows
+from skvae._training._device import device_of
+
+# Share of the loss of the first step by which that of an ordinary last epoch may exceed
+# it, because steps differ in their rows and noise.
+NOISE = 0.1
+
+
+def check_improved(net, X, outcome, start):
+    """Raise a DivergedError if a VAE is far worse than before its training.
+
+    A VAE starts near the constant model, which every useful one surpasses. Nothing is
+    computed where the loss of the last epoch is not far above that of the first step,
+    as in ordinary training.
+
+    Parameters
+    ----------
+    net : VAENet
+        Net that has trained a `VAE`.
+    X : CSR matrix or ndarray of shape (n_rows, n_features)
+        Rows on which it was trained.
+    outcome : Outcome
+        Outcome of the training.
+    start : callable
+        Returns the `VAE` as it was before the training.
+
+    Raises
+    ------
+    DivergedError
+        If the objective on X, at the present beta and without noise, is more than twice
+        that at the start, and greater by a nat for each feature if it is a density.
+    """
+    if outcome.interrupted or not outcome.epochs:
+        return
+    trained, beta = net.module_, net.beta_at_step()
+    first, last = outcome.first_loss, outcome.epochs[-1]["train_loss"]
+    if first is not None and last <= first + NOISE * _size(trained, first):
+        return
+    before = _objective(start().to(device_of(trained)), X, beta)
+    after = _objective(trained, X, beta)
+    if not after <= before + _size(trained, before):  # NaN is no less
+        raise net.divergence(
+            f"The loss without noise rose from {before:.4g} to {after:.4g}"
+        )
+
+
+def _size(module, loss):
+    """Size of a loss, apart from the part that the units of X determine."""
+    size = abs(loss - module.likelihood.loss_of_units(module.n_features))
+    # The loss of a density may be near zero: a nat for each feature counts too.
+    return size if module.likelihood.non_negative else max(size, module.n_features)
+
+
+def _objective(module, X, beta):
+    """Mean loss of the rows of X for codes at the posterior mean."""
+    module.eval()
+
+    def losses(rows):
+        mean, log_variance = module.posterior(rows)
+        loss = module.likelihood.nll(module.decode(mean), rows)
+        if log_variance is not None:
+            kl = kl_to_standard_normal(mean, log_variance).sum(dim=1)
+            loss = loss + beta * kl
+        return loss
+
+    width = max(max(weight.shape, default=1) for weight in module.parameters())
+    parts = map_rows(X, losses, device=device_of(module), width=width)
+    return torch.cat([loss.cpu() for _, _, loss in parts]).double().mean().item()
