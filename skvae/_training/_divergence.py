@@ -41,8 +41,10 @@ def check_improved(net, X, outcome, start):
     first, last = outcome.first_loss, outcome.epochs[-1]["train_loss"]
     if first is not None and last <= first + NOISE * _size(trained, first):
         return
-    before = _objective(start().to(device_of(trained)), X, beta)
-    after = _objective(trained, X, beta)
+    # Weights of networks of the user's own may have no shape before they are used.
+    width = max(max(weight.shape, default=1) for weight in trained.parameters())
+    before = _objective(start().to(device_of(trained)), X, beta, width)
+    after = _objective(trained, X, beta, width)
     if not after <= before + _size(trained, before):  # NaN is no less
         raise net.divergence(
             f"The loss without noise rose from {before:.4g} to {after:.4g}"
@@ -56,7 +58,7 @@ def _size(module, loss):
     return size if module.likelihood.non_negative else max(size, module.n_features)
 
 
-def _objective(module, X, beta):
+def _objective(module, X, beta, width):
     """Mean loss of the rows of X for codes at the posterior mean."""
     module.eval()
 
@@ -68,6 +70,5 @@ def _objective(module, X, beta):
             loss = loss + beta * kl
         return loss
 
-    width = max(max(weight.shape, default=1) for weight in module.parameters())
     parts = map_rows(X, losses, device=device_of(module), width=width)
     return torch.cat([loss.cpu() for _, _, loss in parts]).double().mean().item()
