@@ -281,7 +281,7 @@ def _check_document(document):
     known = ESTIMATORS[document["estimator"]]._get_param_names()
     omitted = document["omitted"]
     for name in LOCAL:
-        if name in document["parameters"]:
+        if document["parameters"].get(name) is not None:
             raise ValueError(
                 f"it holds the parameter {name!r}, which is a path on one machine"
             )

@@ -302,6 +302,8 @@ def test_paths_of_the_machine_are_refused_in_a_file(name, path):
     save_model(model, path)
     forge(path, path.read_bytes(), lambda d: d["parameters"].update({name: "there"}))
     assert_refused(path, f"parameter {name!r}, which is a path on one machine")
+    forge(path, path.read_bytes(), lambda d: d["parameters"].update({name: None}))
+    assert getattr(load_model(path), name) is None
 
 
 def test_forged_file_without_changes_loads(path, saved):
