@@ -298,7 +298,7 @@ def test_ctrl_c_at_any_moment_leaves_a_usable_model(name):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     left = done.stdout.split()
-    assert len(left) == 6
+    assert len(left) >= 6
     assert len(set(left) - {"before", "ended"}) >= 2  # some came while it trained
 
 
