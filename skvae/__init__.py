@@ -1,13 +1,17 @@
 """Variational autoencoders for scikit-learn."""
 
+from skvae._blend import BlendRecommender
 from skvae._collaborative_vae import CollaborativeVAE
+from skvae._linear_vae import LinearVAERecommender
 from skvae._mult_vae import MultVAERecommender
 from skvae._saving import load_model, save_model
 from skvae._vae_transformer import VAETransformer
 from skvae._version import __version__
 
 __all__ = [
+    "BlendRecommender",
     "CollaborativeVAE",
+    "LinearVAERecommender",
     "MultVAERecommender",
     "VAETransformer",
     "__version__",

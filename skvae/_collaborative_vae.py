@@ -14,8 +14,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skvae._base._attribute_types import array, curve
-from skvae._base._module import ModuleEstimator, fitting
+from skvae._base._module import fitting
 from skvae._base._recommender import DENSE_SCORES, RecommenderMixin
+from skvae._base._trained import TrainedEstimator
 from skvae._collaborative._content import (
     ContentSettings,
     PretrainingInterrupted,
@@ -53,7 +54,7 @@ def _has_content(module):
     return module.content is not None
 
 
-class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
+class CollaborativeVAE(RecommenderMixin, TrainedEstimator):
     r"""Recommend items to users from interactions and from the content of the items.
 
     Users and items have factors whose products score the interactions, as in weighted
@@ -312,7 +313,7 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
     """
 
     _parameter_constraints: dict = {
-        **ModuleEstimator._parameter_constraints,
+        **TrainedEstimator._parameter_constraints,
         "likelihood": [StrOptions({"multinomial", "bernoulli", "gaussian"})],
         "tied_weights": ["boolean"],
         "a": [Interval(Real, 0, None, closed="neither")],
@@ -329,10 +330,10 @@ class CollaborativeVAE(RecommenderMixin, ModuleEstimator):
         "memory": [None, str, HasMethods(["cache"])],
     }
 
-    _curves = {**ModuleEstimator._curves, "objective_curve_": "objective"}
+    _curves = {**TrainedEstimator._curves, "objective_curve_": "objective"}
 
     _saved_attributes = {
-        **ModuleEstimator._saved_attributes,
+        **TrainedEstimator._saved_attributes,
         "objective_curve_": curve(None),
         "user_factors_": array(torch.float32, None, "components"),
         "item_factors_": array(torch.float32, "features", "components"),

@@ -18,12 +18,11 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from skvae._base._attribute_types import array
-from skvae._base._recommender import RecommenderMixin
+from skvae._base._recommender import RecommenderMixin, hold_out_users
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
 from skvae._training import MAX_TOTAL, Stream, computation, make_generator
 from skvae.metrics._scorer import parse_metrics, ranking_scores
-from skvae.model_selection import hold_out_interactions
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes, check_positive_int, errors_naming
 
@@ -569,25 +568,18 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         vars(self).pop("item_ids_", None)
 
     def _split_validation(self, X, seed):
-        """Hold out whole users, and of these a part of the interactions.
-
-        Only users with at least two interactions are eligible.
-        """
-        rng = np.random.RandomState(seed)
-        eligible = np.flatnonzero(np.diff(X.indptr) >= 2)
+        """Hold out whole users, and of these a part of the interactions."""
         n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-        n_val = min(n_val, len(eligible))
-        if n_val == 0 or X.shape[0] < 2:
+        split = hold_out_users(X, n_val, seed)
+        if split is None:
             raise ValueError(
                 "No users can be held out for validation: X has "
                 f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items, "
-                f"and {len(eligible)} users have two interactions or more. Pass more "
-                "data, X_val, or early_stopping=False and a number as beta."
+                f"and {np.sum(np.diff(X.indptr) >= 2)} users have two interactions or "
+                "more. Pass more data, X_val, or early_stopping=False and a number as "
+                "beta."
             )
-        held_out = np.zeros(X.shape[0], dtype=bool)
-        held_out[rng.choice(eligible, n_val, replace=False)] = True
-        X_val, y_val = hold_out_interactions(X[held_out], random_state=rng)
-        return X[~held_out], X_val, y_val
+        return split
 
     def _validation_score(self, X_val, y_val):
         return ranking_scores(self._checked_recommender(), X_val, y_val, self.scoring)

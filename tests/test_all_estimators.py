@@ -11,7 +11,13 @@ from sklearn.utils import estimator_checks as sk
 from sklearn.utils.validation import _num_features
 from skorch.callbacks import Callback, EarlyStopping
 
-from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
+from skvae import (
+    BlendRecommender,
+    CollaborativeVAE,
+    LinearVAERecommender,
+    MultVAERecommender,
+    VAETransformer,
+)
 from skvae.baselines import EASE, ContentItemKNN, HybridItemKNN, ItemKNN, Popularity
 from skvae.datasets import make_interactions
 from skvae.model_selection import hold_out_interactions
@@ -57,6 +63,8 @@ class HybridKNN(FitsWithItemFeatures, HybridItemKNN):
 
 FEW_ROUNDS = {"n_components": 4, "content_epochs": 2, "max_iter": 3}
 ESTIMATORS = [
+    LinearVAERecommender(),
+    LinearVAERecommender(3, noise_variance="mle", output_exponent=0.2),
     MultVAERecommender(**SMALL),
     MultVAERecommender(**SMALL, hidden_layer_sizes=(7,), tied_weights=False),
     MultVAERecommender(**SMALL, variational=False, hidden_dropout=0.2),
@@ -86,6 +94,10 @@ BASELINES = [
     ContentKNN(n_neighbors=5),
     HybridKNN(n_neighbors=5),
 ]
+BLENDS = [
+    BlendRecommender([("ease", EASE(l2=1.0)), ("knn", ItemKNN(n_neighbors=5))]),
+    BlendRecommender([("ease", EASE(l2=1.0)), ("knn", "drop")], weights=[1]),
+]
 LEARNS_A_TOY = {"n_components": 8, "learning_rate_init": 0.01}
 
 # Public checks of scikit-learn that check_estimator does not run.
@@ -104,7 +116,7 @@ EXTRA_CHECKS = [
 ]
 
 
-EXTRA_CHECKS_OF_BASELINES = [
+CHECKS_WITHOUT_TRANSFORM = [
     sk.check_param_validation,
     sk.check_dataframe_column_names_consistency,
     sk.check_inplace_ensure_writeable,
@@ -118,7 +130,7 @@ pytestmark = [
 ]
 
 
-@sk.parametrize_with_checks(ESTIMATORS + BASELINES)
+@sk.parametrize_with_checks(ESTIMATORS + BASELINES + BLENDS)
 def test_sklearn_compatible(estimator, check):
     check(estimator)
 
@@ -129,11 +141,11 @@ def test_checks_beyond_check_estimator(estimator, check):
     check(type(estimator).__name__, clone(estimator))
 
 
-@pytest.mark.parametrize("estimator", BASELINES, ids=str)
+@pytest.mark.parametrize("estimator", BASELINES + BLENDS, ids=str)
 @pytest.mark.parametrize(
-    "check", EXTRA_CHECKS_OF_BASELINES, ids=lambda check: check.__name__
+    "check", CHECKS_WITHOUT_TRANSFORM, ids=lambda check: check.__name__
 )
-def test_baselines_pass_checks_beyond_check_estimator(estimator, check):
+def test_others_pass_checks_beyond_check_estimator(estimator, check):
     check(type(estimator).__name__, clone(estimator))
 
 
@@ -149,12 +161,15 @@ def not_by_the_users_history(estimator):
 
 @parametrize_with_recommender_checks(
     [
+        LinearVAERecommender(),
+        LinearVAERecommender(4, noise_variance=0.0, output_exponent=0.0),
         MultVAERecommender(**LEARNS_A_TOY),
         MultVAERecommender(**LEARNS_A_TOY, hidden_layer_sizes=(8,)),
         MultVAERecommender(**LEARNS_A_TOY, variational=False),
         CollaborativeVAE(n_components=8),
         WithItemFeatures(n_components=8, lambda_v=0.1),
         *BASELINES,
+        *BLENDS,
     ],
     expected_failed_checks=not_by_the_users_history,
 )

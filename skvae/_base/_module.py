@@ -1,4 +1,4 @@
-"""Base class of estimators around a torch module: device, curves, refit, tags."""
+"""Base class of estimators around a torch module: inference, device, pickles, tags."""
 
 import warnings
 from abc import ABCMeta, abstractmethod
@@ -13,14 +13,10 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval
 
-from skvae._base._attribute_types import count, curve, ids, number
-from skvae._nn import ACTIVATIONS
+from skvae._base._attribute_types import count, ids
 from skvae._training import (
-    PRECISIONS,
-    TrainingState,
-    check_callbacks,
     computation,
     copy_to_cpu,
     device_of,
@@ -30,8 +26,6 @@ from skvae._training import (
 from skvae._version import __version__
 from skvae.utils._validation import check_positive_int
 
-VALIDATED = ("validation_scores_", "best_iter_", "best_validation_score_")
-
 
 class ModuleEstimator(
     ClassNamePrefixFeaturesOutMixin,
@@ -39,42 +33,15 @@ class ModuleEstimator(
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """Estimator around a torch module, which is in `_module` once it is fitted.
-
-    The state of its training is in `_state`.
-    """
+    """Estimator around a torch module, which is in `_module` once it is fitted."""
 
     # Only what all such estimators share; subclasses add their own.
     _parameter_constraints: dict = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "variational": ["boolean"],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "annealing": [
-            Interval(Integral, 0, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="both"),
-        ],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "refit": ["boolean"],
-        "callbacks": [list, tuple, None],
         "device": [str, torch.device],
-        "precision": [StrOptions(set(PRECISIONS))],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
-    }
-
-    # Attribute -> name of the record of each epoch that it lists.
-    _curves = {
-        "loss_curve_": "train_loss",
-        "reconstruction_curve_": "train_reconstruction",
-        "kl_curve_": "train_kl",
     }
 
     # What `save_model` writes beside the parameters and the weights. An attribute of
@@ -83,16 +50,6 @@ class ModuleEstimator(
         "n_features_in_": count(),
         "feature_names_in_": ids(group="feature names"),
         "item_ids_": ids(group="item ids"),
-        "n_iter_": count(),
-        "loss_curve_": curve("epochs"),
-        "reconstruction_curve_": curve("epochs"),
-        "kl_curve_": curve("epochs"),
-        "validation_scores_": curve(None, group="validation"),
-        "best_iter_": count(group="validation"),
-        "best_validation_score_": number(group="validation"),
-        "_state.seed": count(),
-        "_state.n_epochs": count(),
-        "_state.n_steps": count(),
     }
 
     # To be defined by a subclass
@@ -109,7 +66,7 @@ class ModuleEstimator(
     def _check_validation(self, X_val, y_val):
         """Validate a validation set of the caller's own; return (X_val, y_val)."""
 
-    # Training
+    # Parameters
 
     def _plain(self, name):
         """Return the value of a parameter, a number of numpy as one of Python.
@@ -123,8 +80,8 @@ class ModuleEstimator(
     def _check_settings(self):
         """Check what the parameter constraints cannot express."""
         check_positive_int("n_components", self.n_components)
-        _check_layer_sizes(self.hidden_layer_sizes)
-        check_callbacks(self.callbacks)
+
+    # Validation
 
     def _own_validation(self, X_val, y_val):
         """Check a validation set of the caller's own: (X_val, y_val), or None."""
@@ -133,44 +90,6 @@ class ModuleEstimator(
         if y_val is not None:
             raise ValueError("y_val was given without X_val; pass both.")
         return None
-
-    def _start_with(self, module, seed):
-        """Set a new module, and the attributes of an untrained model.
-
-        What belongs together is set by one update of a dict, which no interruption
-        divides.
-        """
-        for name in (*VALIDATED, "item_ids_"):
-            vars(self).pop(name, None)
-        new = {"_module": module, "_state": TrainingState(seed), "n_iter_": 0}
-        vars(self).update(new | {name: [] for name in self._curves})
-
-    def _take_in(self, outcome, **others):
-        """Add the records of a training to the curves and validation scores.
-
-        `others` are further attributes to set, in the same step.
-        """
-        epochs, n_before = outcome.epochs, self.n_iter_
-        new = {"n_iter_": n_before + len(epochs), **others}
-        for name, record in self._curves.items():
-            values = [epoch[record] for epoch in epochs if record in epoch]
-            new[name] = getattr(self, name) + values
-        if outcome.best_epoch is not None:
-            earlier = getattr(self, "validation_scores_", [np.nan] * n_before)
-            scores = [e["valid_score"] for e in epochs if "valid_score" in e]
-            new["validation_scores_"] = earlier + scores
-            new["best_iter_"] = n_before + outcome.best_epoch
-            new["best_validation_score_"] = scores[outcome.best_epoch - 1]
-        vars(self).update(new)
-
-    @contextmanager
-    def _validation_kept(self):
-        """Keep what validation has found through a refit, which starts afresh."""
-        found = {name: getattr(self, name) for name in VALIDATED}
-        try:
-            yield found
-        finally:
-            vars(self).update(found)
 
     # Inference
 
@@ -209,7 +128,6 @@ class ModuleEstimator(
         state = {**super().__getstate__(), "_skvae_version": __version__}
         if "_module" in state:
             state["_module"] = copy_to_cpu(state["_module"])
-            state["_state"] = copy_to_cpu(state["_state"])
         return state
 
     def __setstate__(self, state):
@@ -259,19 +177,3 @@ def fitting(estimator):
             vars(estimator).clear()
             vars(estimator).update(before)
         raise
-
-
-def _check_layer_sizes(sizes):
-    """Raise a ValueError unless `hidden_layer_sizes` holds widths of layers."""
-    try:
-        widths = list(sizes)
-    except TypeError:  # an array without dimensions is array-like to scikit-learn
-        widths = [None]
-    if not all(
-        isinstance(size, Integral) and not isinstance(size, bool) and size >= 1
-        for size in widths
-    ):
-        raise ValueError(
-            f"hidden_layer_sizes={sizes!r} must hold integers of at least 1: one "
-            "width for each hidden layer of the encoder, () for none."
-        )

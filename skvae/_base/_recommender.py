@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from skvae._training import computation
 from skvae.metrics import make_ranking_scorer
+from skvae.model_selection import hold_out_interactions
 from skvae.utils._long_table import refuse_long_table
 from skvae.utils._sparse import canonical_csr, check_interactions
 from skvae.utils._top_k import gather_scores, rank_batches
@@ -225,3 +226,33 @@ class RecommenderMixin(metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         return tags
+
+
+def hold_out_users(X, n_users, seed):
+    """Hold out whole users, and of these a part of the interactions.
+
+    Parameters
+    ----------
+    X : CSR of shape (n_users, n_items)
+        Canonical interactions.
+    n_users : int
+        How many users to hold out, at most. Only those with two interactions or more
+        can be.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    X_train, X_val, y_val : CSR
+        Rows of the others; of those held out the interactions to fold in, and those to
+        find. None instead of the three if no user can be held out.
+    """
+    rng = np.random.RandomState(seed)
+    eligible = np.flatnonzero(np.diff(X.indptr) >= 2)
+    n_users = min(n_users, len(eligible))
+    if n_users == 0 or X.shape[0] < 2:
+        return None
+    held_out = np.zeros(X.shape[0], dtype=bool)
+    held_out[rng.choice(eligible, n_users, replace=False)] = True
+    X_val, y_val = hold_out_interactions(X[held_out], random_state=rng)
+    return X[~held_out], X_val, y_val

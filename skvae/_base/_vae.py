@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from skvae._base._attribute_types import array, curve, number
-from skvae._base._module import ModuleEstimator, fitting
+from skvae._base._module import fitting
+from skvae._base._trained import TrainedEstimator
 from skvae._nn import (
     VAE,
     antithetic_noise,
@@ -78,7 +79,7 @@ def _has_totals(module):
     return module.likelihood.given_totals
 
 
-class BaseVAE(ModuleEstimator):
+class BaseVAE(TrainedEstimator):
     """Estimator around a `VAE`.
 
     A subclass defines how its input is checked (`_check_rows`, `_check_validation`),
@@ -88,7 +89,7 @@ class BaseVAE(ModuleEstimator):
     """
 
     _parameter_constraints: dict = {
-        **ModuleEstimator._parameter_constraints,
+        **TrainedEstimator._parameter_constraints,
         "hidden_dropout": [Interval(Real, 0, 1, closed="left")],
         "lr_schedule": [StrOptions(set(LR_SCHEDULES)), Callback, None],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -100,10 +101,10 @@ class BaseVAE(ModuleEstimator):
         "checkpoint": [str, os.PathLike, None],
     }
 
-    _curves = {**ModuleEstimator._curves, "beta_curve_": "beta"}
+    _curves = {**TrainedEstimator._curves, "beta_curve_": "beta"}
 
     _saved_attributes = {
-        **ModuleEstimator._saved_attributes,
+        **TrainedEstimator._saved_attributes,
         "beta_": number(),
         "beta_curve_": curve("epochs"),
         "_row_totals.values": array(torch.int64, "totals", needed=_has_totals),

@@ -5,6 +5,7 @@ from skvae._nn._buffers import reused_buffers
 from skvae._nn._custom_network import CustomNetwork
 from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae._nn._likelihoods import LIKELIHOODS, Generators, Multinomial
+from skvae._nn._linear_vae import LinearVAE, power
 from skvae._nn._sparse_rows import SparseRows
 from skvae._nn._vae import VAE, kl_to_standard_normal
 
@@ -15,6 +16,7 @@ __all__ = [
     "MLP",
     "VAE",
     "Linear",
+    "LinearVAE",
     "Multinomial",
     "CustomNetwork",
     "SparseRows",
@@ -24,5 +26,6 @@ __all__ = [
     "elbo",
     "importance_weighted_log_prob",
     "kl_to_standard_normal",
+    "power",
     "reused_buffers",
 ]

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae._base._module import ModuleEstimator
 from skvae._collaborative_vae import CollaborativeVAE
+from skvae._linear_vae import LinearVAERecommender
 from skvae._mult_vae import MultVAERecommender
 from skvae._saving._parameters import (
     LOCAL,
@@ -27,7 +28,12 @@ from skvae.utils._typing import ArrayLike
 
 ESTIMATORS = {
     estimator.__name__: estimator
-    for estimator in (CollaborativeVAE, MultVAERecommender, VAETransformer)
+    for estimator in (
+        CollaborativeVAE,
+        LinearVAERecommender,
+        MultVAERecommender,
+        VAETransformer,
+    )
 }
 DOCUMENT = {
     "estimator": str,
@@ -59,7 +65,8 @@ def save_model(
 
     Parameters
     ----------
-    estimator : CollaborativeVAE, MultVAERecommender or VAETransformer
+    estimator : CollaborativeVAE, LinearVAERecommender, MultVAERecommender or \
+            VAETransformer
         Fitted.
     path : str or path-like
         Path of the file. The usual suffix is ``.safetensors``, the format of the file.
@@ -181,7 +188,8 @@ def load_model(path: str | os.PathLike[str], **parameters: Any) -> Any:
 
     Returns
     -------
-    estimator : CollaborativeVAE, MultVAERecommender or VAETransformer
+    estimator : CollaborativeVAE, LinearVAERecommender, MultVAERecommender or \
+            VAETransformer
         The estimator as it was saved. If ids of the items were saved with it, it has
         them as ``item_ids_``, until it is fitted afresh.
 

@@ -42,7 +42,9 @@ def tensors_of(estimator, item_ids):
                 f"{type(value).__name__}"
             )
     tensors = {WEIGHTS + name: tensor for name, tensor in weights.items()}
-    for parameter, moments in (estimator._state.optimizer or {}).items():
+    training = getattr(estimator, "_state", None)  # only of what is trained in epochs
+    moments_of = (training and training.optimizer) or {}
+    for parameter, moments in moments_of.items():
         for name in ADAM:
             tensors[f"{MOMENTS}{parameter}.{name}"] = moments[name]
     attributes = _fitted_attributes(estimator)
@@ -92,7 +94,8 @@ def state_from(estimator, tensors):
     for name, tensor in under(MOMENTS, tensors).items():
         parameter, _, moment = name.rpartition(".")
         moments.setdefault(parameter, {})[moment] = tensor
-    state["_state"] = TrainingState(**state["_state"], optimizer=moments or None)
+    if "_state" in state:
+        state["_state"] = TrainingState(**state["_state"], optimizer=moments or None)
     state["_module"] = _filled_module(estimator, n_features, weights, planned)
     return state
 
@@ -109,7 +112,7 @@ def _blank_module(estimator, n_features, weights, **factories):
 def _planned_module(estimator, n_features, weights):
     """Module that the parameters describe, without memory and own networks."""
     own = _custom_networks(estimator)
-    n_layers = len(estimator.hidden_layer_sizes)
+    n_layers = len(getattr(estimator, "hidden_layer_sizes", ()))
     if len(own) < len(FACTORIES) and n_layers > len(weights):
         raise ValueError(
             f"there are {n_layers} hidden layers and {len(weights)} tensors of weights"
@@ -224,7 +227,7 @@ def _check_layout(tensors, estimator, planned):
     moments = moments_layout(with_moments, under(WEIGHTS, tensors))
     expected |= {MOMENTS + name: layout for name, layout in moments.items()}
     n_features = tensors["n_features_in_"].item()
-    widths = {"features": n_features, "components": estimator.n_components}
+    widths = {"features": n_features, "components": planned.n_components}
     for name in sorted(required):
         dtype, shape = attributes[name].dtype, attributes[name].shape
         found = tensors[name].shape if name in tensors else ()

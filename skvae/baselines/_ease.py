@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.linalg import cholesky
 from scipy.linalg.lapack import dpotri
 from sklearn.base import _fit_context
@@ -11,6 +12,9 @@ from sklearn.utils._param_validation import Interval
 
 from skvae.baselines._base import ItemModel
 from skvae.utils._typing import MatrixLike
+
+# Matrices of items by items that a fit holds at once.
+N_MATRICES = 3
 
 
 class EASE(ItemModel):
@@ -23,12 +27,25 @@ class EASE(ItemModel):
     Parameters
     ----------
     l2 : float, default=500.0
-        Weight of the penalty, lambda in the paper.
+        Weight of the penalty, lambda in the paper. With exponents, X has smaller
+        values and l2 must be smaller too.
+
+    user_exponent, item_exponent : float, default=0.0
+        Exponents of the numbers of interactions of users and items, by powers of
+        which X is divided, as in :class:`~skvae.LinearVAERecommender`.
+
+    output_exponent : float, default=0.0
+        Exponent of the number of interactions of an item, with a power of which its
+        scores are multiplied.
+
+    max_gigabytes : float, default=16.0
+        Memory that the matrices of items by items may take. If they need more, `fit`
+        raises an error before it computes anything.
 
     Attributes
     ----------
     item_weights_ : ndarray of shape (n_items, n_items), float64
-        B of eq. 8.
+        B of eq. 8, with the scales of the items.
 
     n_features_in_ : int
         Number of items.
@@ -38,7 +55,7 @@ class EASE(ItemModel):
 
     See Also
     --------
-    skvae.MultVAERecommender : A model of similar quality without such a matrix.
+    skvae.LinearVAERecommender : A model of similar quality without such a matrix.
 
     References
     ----------
@@ -55,10 +72,28 @@ class EASE(ItemModel):
     True
     """
 
-    _parameter_constraints: dict = {"l2": [Interval(Real, 0, None, closed="neither")]}
+    _parameter_constraints: dict = {
+        "l2": [Interval(Real, 0, None, closed="neither")],
+        "user_exponent": [Interval(Real, 0, 1, closed="both")],
+        "item_exponent": [Interval(Real, 0, 1, closed="both")],
+        "output_exponent": [Interval(Real, -1, 1, closed="both")],
+        "max_gigabytes": [Interval(Real, 0, None, closed="neither")],
+    }
 
-    def __init__(self, l2: float = 500.0) -> None:
+    def __init__(
+        self,
+        l2: float = 500.0,
+        *,
+        user_exponent: float = 0.0,
+        item_exponent: float = 0.0,
+        output_exponent: float = 0.0,
+        max_gigabytes: float = 16.0,
+    ) -> None:
         self.l2 = l2
+        self.user_exponent = user_exponent
+        self.item_exponent = item_exponent
+        self.output_exponent = output_exponent
+        self.max_gigabytes = max_gigabytes
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: MatrixLike, y: Any = None) -> "EASE":
@@ -80,15 +115,30 @@ class EASE(ItemModel):
         ------
         ValueError
             If X is negative, not finite, without any interaction or a table with one
-            row per interaction.
+            row per interaction, or if the matrices would need more memory than
+            `max_gigabytes`.
         """
         X = self._check_training_rows(X)
+        gigabytes = N_MATRICES * 8 * X.shape[1] ** 2 / 1e9
+        if gigabytes > self.max_gigabytes:
+            raise ValueError(
+                f"EASE needs about {gigabytes:.3g} GB for {X.shape[1]} items, more "
+                f"than max_gigabytes={self.max_gigabytes:g}; use LinearVAERecommender, "
+                "which needs no matrix of items by items, or raise max_gigabytes if "
+                "there is that much memory."
+            )
+        counts = np.asarray(X.sum(axis=0)).ravel()
+        scale = _power(counts, -self.item_exponent)
+        users = _power(np.asarray(X.sum(axis=1)).ravel(), -self.user_exponent)
+        X = sp.diags_array(users) @ X @ sp.diags_array(scale)
         gram = (X.T @ X).toarray()
         gram[np.diag_indices_from(gram)] += self.l2
         inverse = _inverse(gram)
         # Steck 2019, eq. 8: B_ij = -P_ij / P_jj off the diagonal, P the inverse.
         self.item_weights_ = inverse / -np.diag(inverse)
         np.fill_diagonal(self.item_weights_, 0)
+        self.item_weights_ *= scale[:, None]
+        self.item_weights_ *= _power(counts, self.output_exponent)
         return self
 
 
@@ -99,3 +149,8 @@ def _inverse(matrix):
     if info != 0:
         raise np.linalg.LinAlgError(f"dpotri could not invert the matrix ({info}).")
     return np.triu(upper) + np.triu(upper, 1).T
+
+
+def _power(counts, exponent):
+    """Raise positive numbers to a power; zeros stay zero."""
+    return np.power(counts, exponent, where=counts > 0, out=np.zeros_like(counts))

@@ -127,3 +127,25 @@ def test_grid_search_works_with_baselines(interactions):
     ).fit(interactions)
 
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_ease_with_exponents_is_ease_on_scaled_interactions(interactions):
+    counts = interactions.sum(axis=0)
+    users = interactions.sum(axis=1)
+    scaled = sp.diags_array(users**-0.3) @ interactions @ sp.diags_array(counts**-0.4)
+    plain = EASE(l2=2.0).fit(scaled)
+    ease = EASE(l2=2.0, user_exponent=0.3, item_exponent=0.4, output_exponent=0.2).fit(
+        interactions
+    )
+    expected = interactions.toarray() * counts**-0.4 @ plain.item_weights_ * counts**0.2
+    assert_allclose(ease.decision_function(interactions), expected, rtol=1e-5)
+
+
+def test_ease_refuses_a_catalogue_beyond_its_memory_before_it_computes():
+    X = sp.csr_array(([1.0, 1.0], ([0, 1], [5, 199_999])), shape=(2, 200_000))
+    with pytest.raises(ValueError, match="960 GB for 200000 items.*LinearVAERec"):
+        EASE().fit(X)
+    assert EASE(max_gigabytes=3e-9 * 8 * 25).fit(X[:, 3:8]).item_weights_.shape == (
+        5,
+        5,
+    )

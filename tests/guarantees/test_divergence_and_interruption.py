@@ -240,7 +240,7 @@ def interrupting(function, at):
     [
         ("mult", "skvae._mult_vae.MultVAERecommender._validation_score", 3),
         ("mult", "skvae._mult_vae.MultVAERecommender._validation_score", 7),
-        ("mult", "skvae._base._module.ModuleEstimator._take_in", 3),
+        ("mult", "skvae._base._trained.TrainedEstimator._take_in", 3),
         ("vae", "skvae._vae_transformer.VAETransformer._validation_score", 3),
         ("vae", "skvae._vae_transformer.VAETransformer._start_from", 1),
         ("vae", "skvae._vae_transformer.VAETransformer._measure", 1),

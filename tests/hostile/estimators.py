@@ -5,7 +5,12 @@ import functools
 
 import numpy as np
 
-from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
+from skvae import (
+    CollaborativeVAE,
+    LinearVAERecommender,
+    MultVAERecommender,
+    VAETransformer,
+)
 
 N_USERS, N_ITEMS, N_WORDS = 6, 5, 4
 TINY = {
@@ -38,6 +43,7 @@ ESTIMATORS = {
         MultVAERecommender,
         {**TINY, "early_stopping": True, "beta": "auto", "scoring": "recall@2"},
     ),
+    "linear": (LinearVAERecommender, {"n_components": 2, "random_state": 0}),
     "factorization": (CollaborativeVAE, TINY),
     "factorization stopped": (
         CollaborativeVAE,

@@ -9,7 +9,12 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from skvae import CollaborativeVAE, MultVAERecommender, VAETransformer
+from skvae import (
+    CollaborativeVAE,
+    LinearVAERecommender,
+    MultVAERecommender,
+    VAETransformer,
+)
 
 rng = np.random.default_rng(0)
 X = sp.csr_array((rng.random((60, 25)) < 0.25).astype(np.float32))
@@ -75,6 +80,10 @@ MODELS = {
     "cvae, plain": lambda: CollaborativeVAE(
         **CVAE, variational=False, tied_weights=False
     ).fit(X, item_features=WORDS),
+    "linear": lambda: LinearVAERecommender(random_state=0).fit(X),
+    "linear, given": lambda: LinearVAERecommender(
+        3, noise_variance="mle", output_exponent=0, random_state=0
+    ).fit(X),
     "factorization": lambda: CollaborativeVAE(**CVAE).fit(X),
 }
 

@@ -65,7 +65,7 @@ def test_parameters_keep_their_types(model, path):
     for name, value in model.get_params().items():
         expected = type(value.item() if isinstance(value, np.generic) else value)
         assert type(loaded[name]) is expected
-    assert all(type(size) is int for size in loaded["hidden_layer_sizes"])
+    assert all(type(size) is int for size in loaded.get("hidden_layer_sizes", ()))
 
 
 @pytest.mark.parametrize("name", ["mult", "gaussian", "multinomial"])

@@ -1,0 +1,673 @@
+"""The linear VAE for top-N recommendation, fitted in closed form."""
+
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
+
+from skvae._base._attribute_types import number
+from skvae._base._module import ModuleEstimator, fitting
+from skvae._base._recommender import (
+    DENSE_SCORES,
+    RecommenderMixin,
+    hold_out_users,
+)
+from skvae._nn import LinearVAE, power
+from skvae._training import (
+    Stream,
+    computation,
+    device_of,
+    draw_seed,
+    make_generator,
+    map_rows,
+    resolve_device,
+)
+from skvae.metrics._scorer import parse_metrics, ranking_scores
+from skvae.utils._top_k import rank_batches
+from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
+from skvae.utils._validation import check_codes
+
+# Users that are held out at most for the choice of what is "auto".
+MAX_VALIDATION_USERS = 500
+# Output exponents to choose from. The first one serves the choice of the noise.
+OUTPUT_EXPONENTS = (0.15, 0.0, 0.3)
+# Directions computed beyond the components, for the accuracy of the last of these.
+N_EXTRA = 20
+# Products with the gram matrix before the last one, and if the iteration starts from
+# the components of other users.
+N_PRODUCTS, N_MORE_PRODUCTS = 4, 1
+# Fewest components whose variance is a candidate for that of the noise.
+MIN_RANK = 8
+# Numbers in the coordinates of a block of rows.
+BLOCK_SIZE = 2**25
+# Share of the greatest variance below which a variance is rounding.
+SMALLEST_VARIANCE = 1e-6
+# Cholesky pivot of unit columns below which they are too close to dependent.
+MIN_PIVOT = 1e-2
+
+
+class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
+    r"""Recommend by a linear variational autoencoder, fitted in closed form.
+
+    A VAE whose encoder and decoder are linear and whose likelihood is gaussian has a
+    known optimum: probabilistic PCA [1]_ [2]_. So nothing is trained: a fit takes one
+    truncated singular value decomposition, which takes seconds where training takes
+    minutes. Interactions are scaled by powers of the numbers of interactions of their
+    user and item, without which popular items and active users determine the
+    components.
+
+    Parameters
+    ----------
+    n_components : int, default=400
+        Dimension of the latent space, at most. Components with a variance below that
+        of the noise are left out, so that a high number costs time and not quality.
+        For catalogues of 50,000 items and more, 1,000 and more rank better.
+
+    user_exponent : float, default=0.3
+        Exponent of the number of interactions of a user, by a power of which the
+        user's interactions are divided. 0 weighs every interaction alike; 0.5 weighs
+        every user alike.
+
+    item_exponent : float, default=0.3
+        Exponent of the number of interactions of an item, by a power of which its
+        interactions are divided, in the fit and where users are folded in.
+
+    output_exponent : float or "auto", default="auto"
+        Exponent of the number of interactions of an item, with a power of which its
+        scores are multiplied. A higher one recommends more popular items. "auto"
+        takes the best of 0, 0.15 and 0.3 for users who are held out.
+
+    noise_variance : float, "auto" or "mle", default="auto"
+        Variance of the noise, by which components are shrunk: a component of variance
+        v keeps the share ``1 - noise_variance / v`` of its scores. "mle" takes the
+        maximum of the likelihood, the mean of the variances beyond the components.
+        "auto" takes the value that ranks best for users who are held out, between
+        that and the variance of a leading component.
+
+    validation_fraction : float, default=0.2
+        Share of the users that "auto" holds out, up to 500 users. All users are used
+        for the final model. If no user can be held out, as in very small data, "auto"
+        is "mle", and an output exponent of 0.15.
+
+    scoring : str, default="ndcg@100"
+        Metric by which "auto" chooses, as for :func:`make_ranking_scorer`.
+
+    device : str or torch.device, default="auto"
+        Device to compute on. "auto" takes a CUDA device if there is one.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the start of the decomposition and of the users held out.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (`n_components_`, n_items), float32
+        Orthonormal components of the scaled interactions, by variance: the columns of
+        :math:`V`.
+
+    explained_variance_ : ndarray of shape (`n_components_`,), float64
+        Variance along each component, about zero: :math:`\Lambda`.
+
+    noise_variance_ : float
+        Variance of the noise, :math:`\sigma^2`.
+
+    output_exponent_ : float
+        Exponent of the scores of items.
+
+    n_components_ : int
+        Number of components whose variance is above that of the noise.
+
+    best_validation_score_ : float
+        Score of the users who were held out. Only if something was "auto", or with a
+        validation set.
+
+    n_features_in_ : int
+        Number of items.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the items, if `X` was a dataframe with string column names.
+
+    item_ids_ : ndarray of shape (`n_features_in_`,)
+        Ids of the items, if the model was loaded from a file that holds them.
+
+    See Also
+    --------
+    MultVAERecommender : VAE with a multinomial likelihood, trained in epochs.
+    skvae.baselines.EASE : Linear autoencoder with a weight for each pair of items.
+    sklearn.decomposition.TruncatedSVD : The decomposition alone, without scales.
+
+    Notes
+    -----
+    With :math:`n_u` and :math:`n_i` the numbers of interactions of users and items,
+    :math:`A = D_u^{-a} X D_i^{-b}` are the scaled interactions. Their model is
+    :math:`A_u = W z_u + \epsilon_u` with standard normal codes :math:`z_u` and noise of
+    variance :math:`\sigma^2`. With :math:`V` the leading eigenvectors of :math:`A'A /
+    n_{users}` and :math:`\Lambda` their eigenvalues, the likelihood is maximal for
+    :math:`W = V (\Lambda - \sigma^2 I)^{1/2}` [1]_, and the posterior of the codes has
+    the mean :math:`\Lambda^{-1} W' A_u`. The best linear encoder gives this mean, so
+    the evidence lower bound equals the likelihood [2]_. The scores of a user are
+
+    .. math:: D_i^c \, V (I - \sigma^2 \Lambda^{-1}) V' D_i^{-b} x .
+
+    It is a model of scaled interactions and not of interactions: real numbers, of
+    which the zeros are a part like the others. Therefore `score_samples` compares
+    models with the same exponents only, and there is no `sample`.
+
+    The decomposition is a subspace iteration of sums over blocks of users.
+
+    References
+    ----------
+    .. [1] M. E. Tipping, C. M. Bishop, "Probabilistic Principal Component Analysis",
+       Journal of the Royal Statistical Society B 61(3), 1999,
+       https://doi.org/10.1111/1467-9868.00196
+    .. [2] J. Lucas, G. Tucker, R. Grosse, M. Norouzi, "Don't Blame the ELBO! A Linear
+       VAE Perspective on Posterior Collapse", NeurIPS 2019,
+       https://arxiv.org/abs/1911.02469
+
+    Examples
+    --------
+    >>> from skvae import LinearVAERecommender
+    >>> from skvae.datasets import make_checkerboard
+    >>> X, held_out = make_checkerboard(60, 40)
+    >>> vae = LinearVAERecommender(random_state=0).fit(X)
+    >>> bool((vae.predict(X) == held_out).mean() > 0.9)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **ModuleEstimator._parameter_constraints,
+        "user_exponent": [Interval(Real, 0, 1, closed="both")],
+        "item_exponent": [Interval(Real, 0, 1, closed="both")],
+        "output_exponent": [Interval(Real, -1, 1, closed="both"), StrOptions({"auto"})],
+        "noise_variance": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto", "mle"}),
+        ],
+        "scoring": [str],
+    }
+
+    _saved_attributes = {
+        **ModuleEstimator._saved_attributes,
+        "output_exponent_": number(),
+        "best_validation_score_": number(group="validation"),
+    }
+
+    def __init__(
+        self,
+        n_components: int = 400,
+        *,
+        user_exponent: float = 0.3,
+        item_exponent: float = 0.3,
+        output_exponent: float | str = "auto",
+        noise_variance: float | str = "auto",
+        validation_fraction: float = 0.2,
+        scoring: str = "ndcg@100",
+        device: str | torch.device = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.user_exponent = user_exponent
+        self.item_exponent = item_exponent
+        self.output_exponent = output_exponent
+        self.noise_variance = noise_variance
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: MatrixLike,
+        y: Any = None,
+        *,
+        X_val: MatrixLike | None = None,
+        y_val: MatrixLike | None = None,
+    ) -> "LinearVAERecommender":
+        """Fit the model to the interactions of users.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions: positive where the user interacted with the item, either 1
+            or a count, which weighs it.
+        y : Ignored
+            Present by convention.
+        X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
+                default=None
+            Interactions to fold in for validation, by which "auto" chooses.
+        y_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
+                default=None
+            Held-out interactions of the same users, the truth.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is negative, not finite or without any interaction, if its values are
+            too large to be squared in float32, or if `noise_variance` is above the
+            variance of every component.
+        """
+        parse_metrics(self.scoring)
+        with fitting(self):
+            X = self._check_rows(X, reset=True)
+            self._check_settings()
+            validation = self._own_validation(X_val, y_val)
+            seed = draw_seed(self.random_state)
+            X_train = X
+            if validation is None and self._chooses:
+                n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
+                split = hold_out_users(X, min(n_val, MAX_VALIDATION_USERS), seed)
+                if split is not None and split[0].nnz:
+                    X_train, *validation = split
+            self._fit(X, X_train, validation, seed)
+        return self
+
+    @computation()
+    def transform(self, X: MatrixLike) -> NDArray[np.float32]:
+        """Encode users: the posterior mean of the codes of their interactions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_users, `n_components_`), float32
+            Codes.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        return self._gather_rows(X, self._module.encode, self._module.n_components)
+
+    @computation(DENSE_SCORES)
+    def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
+        """Score all items for given codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_users, `n_components_`)
+            Codes, as `transform` returns them.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_users, n_items), float32
+            As `decision_function` returns them for users with these codes.
+        """
+        check_is_fitted(self)
+        Z = check_codes(Z, self._module.n_components)
+        return self._gather_rows(Z, self._module.decode)
+
+    @computation()
+    def score_samples(self, X: MatrixLike) -> NDArray[np.float64]:
+        """Compute the log-density of the scaled interactions of each user, exactly.
+
+        The evidence lower bound of a linear VAE at its optimum equals it. Compare it
+        between models with the same exponents only, as others scale differently.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_users,), float64
+            In nats.
+
+        Raises
+        ------
+        ValueError
+            If the noise variance is zero: then there is no density.
+        """
+        check_is_fitted(self)
+        if self.noise_variance_ == 0:
+            raise ValueError(
+                "There is no density as the noise variance is zero; fit with a "
+                "positive noise_variance, or with fewer components than items and "
+                "users."
+            )
+        X = self._check_rows(X, reset=False)
+        return self._gather_rows(X, self._module.log_prob, self._module.n_components)
+
+    # Attributes of the module
+
+    @property
+    def components_(self):
+        """Components of the scaled interactions."""
+        return self._module.components.T.cpu().numpy()
+
+    @property
+    def explained_variance_(self):
+        """Variance along each component."""
+        return self._module.variances.cpu().numpy()
+
+    @property
+    def noise_variance_(self):
+        """Variance of the noise."""
+        return self._module.noise_variance.item()
+
+    @property
+    def n_components_(self):
+        """Number of components."""
+        return self._module.n_components
+
+    # Fit
+
+    @property
+    def _chooses(self):
+        """Whether a parameter is chosen by the ranking for users who are held out."""
+        return "auto" in (self.output_exponent, self.noise_variance)
+
+    def _fit(self, X, X_train, validation, seed):
+        """Decompose, choose what is "auto", and use all users for the final model."""
+        n_components = min(self._plain("n_components"), *X_train.shape)
+        start = torch.randn(
+            X.shape[1],
+            min(n_components + N_EXTRA, *X_train.shape),
+            dtype=torch.float32,
+            generator=make_generator(seed, Stream.INITIAL_WEIGHTS),
+        )
+        with tqdm(desc=type(self).__name__, disable=not self.verbose) as progress:
+            spectrum = self._decompose(X_train, start, N_PRODUCTS, progress)
+            place, exponent, score = self._choose(
+                spectrum, n_components, validation, progress
+            )
+            if X_train is not X:
+                start = spectrum.components
+                spectrum = self._decompose(X, start, N_MORE_PRODUCTS, progress)
+        module = self._make_module(spectrum, n_components, place, exponent)
+        module.components = module.components.contiguous()
+        self._module = module.eval()
+        self.output_exponent_ = float(exponent)
+        for name in ("best_validation_score_", "item_ids_"):
+            vars(self).pop(name, None)
+        if score is not None:
+            self.best_validation_score_ = score
+
+    def _decompose(self, X, start, n_products, progress):
+        """Decompose the scaled interactions into a `Spectrum`."""
+        n_users = X.shape[0]
+        item_counts = _sums(X, axis=0)
+        device = resolve_device(self.device)
+        blocks = sparse_blocks(
+            X,
+            power(_sums(X, axis=1), -self.user_exponent).numpy(),
+            power(item_counts, -self.item_exponent).numpy(),
+            n_rows=max(1, BLOCK_SIZE // start.shape[1]),
+            device=device,
+        )
+
+        def multiply(Q):
+            progress.update()
+            return gram_product(blocks, Q)
+
+        eigenvalues, components = leading_eigenvectors(
+            multiply, start.to(device), n_products
+        )
+        squares = sum(block.values().double().square().sum() for block, _ in blocks)
+        if not torch.isfinite(eigenvalues).all():
+            raise ValueError(
+                f"X holds values up to {X.max():.3g}, which are too large to be "
+                "squared in float32; scale them, for instance to 1."
+            )
+        return Spectrum(
+            variances=eigenvalues.cpu().clamp(min=0) / n_users,
+            components=components,
+            total_variance=squares.item() / n_users,
+            item_counts=item_counts,
+        )
+
+    def _choose(self, spectrum, n_components, validation, progress):
+        """Choose what is "auto", the noise first: (place, exponent, score).
+
+        The place is that of the noise among the candidates, which serves for the
+        spectrum of all users too. The first one is that of the greatest likelihood.
+        """
+        places, exponents = [0], [self.output_exponent]
+        if self.noise_variance == "auto":
+            places = range(len(noise_candidates(spectrum, n_components)))
+        if self.output_exponent == "auto":
+            exponents = OUTPUT_EXPONENTS
+        if validation is None:
+            return 0, exponents[0], None
+
+        def score(place, exponent):
+            progress.update()
+            module = self._make_module(spectrum, n_components, place, exponent)
+            scores = ranking_scores(_Ranking(module), *validation, self.scoring)
+            return scores if np.isfinite(scores) else -np.inf
+
+        scores = {(place, exponents[0]): score(place, exponents[0]) for place in places}
+        place, _ = max(scores, key=scores.get)
+        scores |= {(place, other): score(place, other) for other in exponents[1:]}
+        best = max(scores, key=scores.get)
+        return *best, scores[best]
+
+    def _make_module(self, spectrum, n_components, place, exponent):
+        """Make the module with the noise at a place among the candidates.
+
+        Its components are a view of those of the spectrum.
+        """
+        noise = self.noise_variance
+        if isinstance(noise, str):
+            noise = noise_candidates(spectrum, n_components)[place]
+        variances = spectrum.variances[:n_components]
+        floor = max(noise, SMALLEST_VARIANCE * variances[0])
+        n_kept = int((variances > floor).sum())
+        if n_kept == 0:
+            raise ValueError(
+                f"noise_variance={noise:.4g} is not below the greatest variance of a "
+                f"component, {variances[0]:.4g}, so that nothing would be left; pass "
+                'a lower noise_variance, or "auto".'
+            )
+        module = self._blank_module({}, n_kept)
+        module.components = spectrum.components[:, :n_kept]
+        module.variances = variances[:n_kept].clone()
+        module.noise_variance.fill_(noise)
+        counts = spectrum.item_counts
+        module.input_scale = power(counts, -self.item_exponent).to(torch.float32)
+        module.output_scale = power(counts, exponent).to(torch.float32)
+        return module.to(spectrum.components.device)
+
+    def _blank_module(self, weights, n_components=None):
+        if n_components is None:
+            shape = weights["components"].shape if "components" in weights else ()
+            n_components = shape[1] if len(shape) == 2 else 0
+        return LinearVAE(
+            self.n_features_in_, n_components, user_exponent=float(self.user_exponent)
+        )
+
+    def _iter_scores(self, X):
+        return self._map_rows(X, self._module.scores)
+
+
+class _Ranking:
+    """What metrics need of a recommender, for a module."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def recommend(
+        self,
+        X,
+        n_items=10,
+        *,
+        exclude_seen=True,
+        candidates=None,
+        return_scores=False,
+    ):
+        device = device_of(self.module)
+        return rank_batches(
+            map_rows(X, self.module.scores, device=device, width=X.shape[1]),
+            X.shape,
+            n_items,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
+
+
+# Mathematics
+
+
+class Spectrum(NamedTuple):
+    """Leading components of scaled interactions.
+
+    ``variances`` has shape (n_directions,) in float64, ``components`` the shape
+    (n_items, n_directions), both by variance; ``total_variance`` is that in all
+    directions. ``item_counts`` has shape (n_items,).
+    """
+
+    variances: torch.Tensor
+    components: torch.Tensor
+    total_variance: float
+    item_counts: torch.Tensor
+
+
+def noise_candidates(spectrum, n_components):
+    """Values of the noise variance to choose from, increasing, at least two.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of the data.
+    n_components : int
+        Number of components of the model.
+
+    Returns
+    -------
+    noise : ndarray of shape (n_candidates,), float64
+        First that of the greatest likelihood, the mean of the variances in the
+        directions that are left (Tipping & Bishop 1999, eq. 8). Then half the variance
+        of the last component, and the variances of the last one and of those at half
+        as many components, a quarter, and so on. Their number depends on
+        `n_components` alone.
+    """
+    variances = spectrum.variances[:n_components].numpy()
+    n_rest = spectrum.components.shape[0] - n_components
+    rest = (spectrum.total_variance - variances.sum()) / max(n_rest, 1)
+    last = variances[-1]
+    ranks = [n_components]
+    while ranks[-1] >= 2 * MIN_RANK:
+        ranks.append(ranks[-1] // 2)
+    noise = [min(rest, last), max(rest, last / 2), *variances[np.array(ranks) - 1]]
+    # Without noise there would be no density, and with more no component.
+    return np.clip(noise, SMALLEST_VARIANCE * variances[0], variances[0] / 2)
+
+
+def sparse_blocks(X, row_scale, column_scale, *, n_rows, device):
+    """Cut a scaled matrix into blocks of rows.
+
+    Parameters
+    ----------
+    X : CSR of shape (n_users, n_items)
+        Canonical.
+    row_scale, column_scale : ndarray of shape (n_users,) or (n_items,)
+        Factors of rows and columns.
+    n_rows : int
+        Rows of a block.
+    device : torch.device
+        Where to put the blocks.
+
+    Returns
+    -------
+    blocks : list of (Tensor, Tensor)
+        Each block and its transpose, as CSR tensors in float32.
+    """
+    blocks = []
+    for start in range(0, X.shape[0], n_rows):
+        rows = slice(start, min(start + n_rows, X.shape[0]))
+        block = sp.csr_array(X[rows])
+        scale = np.repeat(row_scale[rows], np.diff(block.indptr))
+        data = block.data * (scale * column_scale[block.indices])
+        parts = (data.astype(np.float32), block.indices, block.indptr)
+        block = sp.csr_array(parts, shape=block.shape)
+        pair = (block, block.T.tocsr())
+        blocks.append(tuple(_csr_tensor(one).to(device) for one in pair))
+    return blocks
+
+
+def gram_product(blocks, Q):
+    """Compute ``A' (A Q)``, a sum over blocks of rows of A.
+
+    Parameters
+    ----------
+    blocks : iterable of (Tensor, Tensor)
+        Blocks of A and their transposes.
+    Q : Tensor of shape (n_columns, n_directions)
+        Factor on the right.
+
+    Returns
+    -------
+    product : Tensor of shape (n_columns, n_directions)
+    """
+    product = torch.zeros_like(Q)
+    for block, transposed in blocks:
+        torch.addmm(product, transposed, block @ Q, out=product)
+    return product
+
+
+def leading_eigenvectors(multiply, start, n_products):
+    """Leading eigenvectors of a symmetric matrix by subspace iteration.
+
+    Parameters
+    ----------
+    multiply : callable
+        Multiplies the matrix with a tensor of shape (n, n_directions).
+    start : Tensor of shape (n, n_directions)
+        Start of the iteration.
+    n_products : int
+        Products before the one that gives the eigenvalues (Rayleigh-Ritz).
+
+    Returns
+    -------
+    eigenvalues : Tensor of shape (n_directions,), float64
+        Decreasing.
+    eigenvectors : Tensor of shape (n, n_directions)
+        Their largest entries are positive.
+    """
+    Q = start
+    for _ in range(n_products):
+        Q = orthonormalized(multiply(Q))
+    projected = (Q.T @ multiply(Q)).double()
+    if not torch.isfinite(projected).all():
+        return projected.diagonal(), Q
+    eigenvalues, rotation = torch.linalg.eigh((projected + projected.T) / 2)
+    vectors = Q @ rotation.flip(1).to(Q.dtype)
+    largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
+    return eigenvalues.flip(0), vectors * torch.where(largest < 0, -1.0, 1.0)
+
+
+def orthonormalized(Y):
+    """Orthonormal basis of the columns of Y, by Cholesky if that is precise enough."""
+    Y = Y / Y.norm(dim=0).clamp(min=torch.finfo(Y.dtype).tiny)
+    factor, info = torch.linalg.cholesky_ex((Y.T @ Y).double(), upper=True)
+    diagonal = factor.diagonal()
+    if info > 0 or not diagonal.min() > MIN_PIVOT:
+        return torch.linalg.qr(Y)[0]
+    return torch.linalg.solve_triangular(factor.to(Y.dtype), Y, upper=True, left=False)
+
+
+def _csr_tensor(X):
+    parts = (X.indptr, X.indices, X.data)
+    return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), X.shape)
+
+
+def _sums(X, axis):
+    return torch.from_numpy(np.asarray(X.sum(axis=axis, dtype=np.float64)).ravel())
