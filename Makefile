@@ -10,7 +10,7 @@ MUTANTS ?=
 PARALLEL := -n auto --maxprocesses 8 --dist worksteal
 # Tests whose results depend on the arithmetic of the processor.
 NUMERICAL := tests/test_*.py tests/baselines tests/collaborative tests/guarantees \
-	tests/metrics tests/model_selection tests/nn tests/saving tests/training tests/utils
+	tests/nn tests/training tests/utils/test_top_k.py
 
 .PHONY: demo test test-all test-oldest test-processors test-sdist coverage mutation audit \
 	lint docs
