@@ -1,0 +1,71 @@
+"""The comparison of recommenders on several sets: folds, choices, paired figures."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks.ranking import sets
+from skvae.baselines import EASE, Popularity
+from skvae.datasets import make_interactions
+
+X = make_interactions(100, 120, random_state=0).matrix
+OPTIONS = SimpleNamespace(folds=5, models=["popularity", "ease"])
+
+
+def test_every_user_is_tested_once_and_never_trained_on():
+    totals = np.zeros(120)
+    for fold in sets.in_folds(X, OPTIONS):
+        fold_in, held_out = fold["test"]
+        assert fold["train"].shape[0] + fold_in.shape[0] == 100
+        n_validated = fold["validation"][0].shape[0]
+        n_rest = fold["without validation"].shape[0]
+        assert n_rest + n_validated == fold["train"].shape[0]
+        assert fold_in.multiply(held_out).nnz == 0
+        totals += (fold_in + held_out).sum(axis=0)
+    np.testing.assert_array_equal(totals, X.sum(axis=0))
+
+
+def test_the_setting_is_the_best_on_validation_users_and_figures_are_of_the_test():
+    fold = next(sets.in_folds(X, OPTIONS))
+    chosen = sets.best_setting(EASE(), {"l2": [1e-6, 50.0]}, fold)
+    assert chosen.l2 == 50.0
+    assert not hasattr(chosen, "item_weights_")
+    result = sets.score(chosen, fold)
+    fitted = EASE(l2=50.0).fit(fold["train"])
+    ranked = fitted.recommend(fold["test"][0], n_items=100)
+    expected = sets.ndcg_at_k(fold["test"][1], y_rank=ranked, k=100)
+    assert np.nanmean(result["per user"]["ndcg@100"]) == pytest.approx(expected)
+
+
+def test_differences_are_of_the_same_users():
+    folds = [
+        {
+            name: {
+                "setting": name,
+                "seconds to fit": 1.0,
+                "seconds to rank": 2.0,
+                "coverage@20": 0.5,
+                "per user": dict.fromkeys(sets.METRICS, np.array(values)),
+            }
+            for name, values in (("a", [0.1, np.nan, 0.5]), ("b", [0.2, np.nan, 0.3]))
+        }
+    ] * 2
+    summary = sets.summarize(folds, {})
+    assert summary["n_users"] == 4
+    mean, error = summary["compared"]["a minus b"]
+    assert mean == pytest.approx(0.05)
+    assert error == pytest.approx(np.std([-0.1, 0.2] * 2, ddof=1) / 2)
+
+
+def test_a_short_run_writes_tables(tmp_path, monkeypatch):
+    monkeypatch.setitem(sets.SETS, "ml-1m", lambda o: sets.in_folds(X, o))
+    models = {"popularity": ("popularity", Popularity(), {})}
+    models["ease"] = ("EASE", EASE(), {"l2": [10, 100]})
+    monkeypatch.setattr(sets, "MODELS", models)
+    output = tmp_path / "sets"
+    arguments = ["--sets", "ml-1m", "--folds", "2", "--output", str(output)]
+    sets.main([*arguments, "--models", "popularity", "ease"])
+    text = output.with_suffix(".md").read_text()
+    assert "2 folds" in text
+    assert "**EASE**" in text
