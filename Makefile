@@ -9,8 +9,10 @@ MUTANTS ?=
 # Tests run in as many processes as there are cores.
 PARALLEL := -n auto --maxprocesses 8 --dist worksteal
 # Tests whose results depend on the arithmetic of the processor.
-NUMERICAL := tests/test_*.py tests/baselines tests/collaborative tests/guarantees \
-	tests/nn tests/training tests/utils/test_top_k.py
+NUMERICAL := tests/test_*.py tests/baselines tests/collaborative tests/nn tests/training \
+	tests/utils/test_top_k.py \
+	$(addprefix tests/guarantees/test_,concurrent.py drift.py quiet_divergence.py \
+	reproducible.py training_on.py)
 
 .PHONY: demo test test-all test-oldest test-processors test-sdist coverage mutation audit \
 	lint docs
