@@ -51,12 +51,12 @@ class ProgressBar(Callback):
         Text before the bar.
     """
 
-    # Record of an epoch -> its name in the bar.
+    # Record of an epoch -> its name in the bar, which narrow terminals cut at its end.
     SHOWN = {
+        "valid_score": "score",
+        "objective": "objective",
         "train_reconstruction": "nll",
         "train_kl": "kl",
-        "objective": "objective",
-        "valid_score": "score",
     }
 
     def __init__(self, n_epochs, steps_per_epoch, description):

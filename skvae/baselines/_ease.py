@@ -130,7 +130,7 @@ class EASE(ItemModel):
         counts = np.asarray(X.sum(axis=0)).ravel()
         scale = _power(counts, -self.item_exponent)
         users = _power(np.asarray(X.sum(axis=1)).ravel(), -self.user_exponent)
-        X = sp.diags_array(users) @ X @ sp.diags_array(scale)
+        X = sp.diags(users) @ X @ sp.diags(scale)
         gram = (X.T @ X).toarray()
         gram[np.diag_indices_from(gram)] += self.l2
         inverse = _inverse(gram)

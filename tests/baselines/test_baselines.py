@@ -132,7 +132,7 @@ def test_grid_search_works_with_baselines(interactions):
 def test_ease_with_exponents_is_ease_on_scaled_interactions(interactions):
     counts = interactions.sum(axis=0)
     users = interactions.sum(axis=1)
-    scaled = sp.diags_array(users**-0.3) @ interactions @ sp.diags_array(counts**-0.4)
+    scaled = sp.diags(users**-0.3) @ interactions @ sp.diags(counts**-0.4)
     plain = EASE(l2=2.0).fit(scaled)
     ease = EASE(l2=2.0, user_exponent=0.3, item_exponent=0.4, output_exponent=0.2).fit(
         interactions
