@@ -70,6 +70,11 @@ MODELS = {
         LinearVAERecommender(random_state=0),
         {},
     ),
+    "linear-1200": (
+        "LinearVAERecommender, 1,200 components",
+        LinearVAERecommender(1200, random_state=0),
+        {},
+    ),
     "mult-vae": (
         "MultVAERecommender, defaults",
         MultVAERecommender(random_state=0),

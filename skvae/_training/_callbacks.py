@@ -51,6 +51,8 @@ class ProgressBar(Callback):
         Text before the bar.
     """
 
+    # Without the numbers of steps, so that 80 columns hold the time and the losses.
+    FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
     # Record of an epoch -> its name in the bar, which narrow terminals cut at its end.
     SHOWN = {
         "valid_score": "score",
@@ -69,7 +71,7 @@ class ProgressBar(Callback):
         self.bar_ = tqdm(
             total=self.n_epochs * self.steps_per_epoch,
             desc=self._description(0),
-            unit="step",
+            bar_format=self.FORMAT,
         )
 
     def on_batch_end(self, net, **kwargs):
