@@ -52,7 +52,7 @@ class ProgressBar(Callback):
     """
 
     # Without the numbers of steps, so that 80 columns hold the time and the losses.
-    FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
+    FORMAT = "{l_bar}{bar}| [{elapsed}<{remaining}{postfix}]"
     # Record of an epoch -> its name in the bar, which narrow terminals cut at its end.
     SHOWN = {
         "valid_score": "score",
