@@ -67,7 +67,7 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
     n_components : int, default=400
         Dimension of the latent space, at most. Components with a variance below that
         of the noise are left out, so that a high number costs time and not quality.
-        For catalogues of 50,000 items and more, 1,000 and more rank better.
+        For catalogues of 50,000 items and more, try 1,000 and more.
 
     user_exponent : float, default=0.3
         Exponent of the number of interactions of a user, by a power of which the
