@@ -73,5 +73,7 @@ def main(name):
 
 
 if __name__ == "__main__":
+    # Jobs in the background of a shell ignore the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     main(sys.argv[1])
