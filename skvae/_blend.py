@@ -1,7 +1,8 @@
 """A blend of recommenders by their standardised scores."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import combinations
+from math import comb
 from numbers import Real
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
-from skvae._base._module import fitting
+from skvae._base._module import fitting, own_validation
 from skvae._base._recommender import RecommenderMixin, hold_out_users
 from skvae._training import RowBatches, draw_seed
 from skvae.metrics._scorer import parse_metrics, ranking_scores
@@ -21,11 +22,10 @@ from skvae.utils._typing import ArrayLike, MatrixLike, RandomState
 
 # Users that are held out at most to find the weights.
 MAX_VALIDATION_USERS = 500
-# Numbers in a batch of scores.
-BATCH_SIZE = 2**22
-# Steps of the grid of weights, by the number of recommenders: up to 126 settings.
-N_STEPS = {1: 1, 2: 20, 3: 10, 4: 6}
-N_STEPS_OF_MANY = 4
+# Numbers in a batch of the scores of all recommenders, and its rows at least.
+BATCH_SIZE, MIN_ROWS = 2**24, 16
+# Steps from no weight to all weight, and settings of the grid of weights, at most.
+MAX_STEPS, MAX_SETTINGS = 20, 150
 
 
 class BlendRecommender(RecommenderMixin, _BaseComposition):
@@ -38,8 +38,9 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Names and recommenders, which are cloned and fitted: any estimators with
-        `decision_function(X)` of shape (n_users, n_items), pipelines too. Their
+        Names and recommenders, which are cloned and fitted to X alone, without
+        content of items: any estimators with `decision_function(X)` of shape
+        (n_users, n_items), pipelines too. Their
         parameters can be set, as in ``blend.set_params(vae__beta=0.1)``, and one is
         left out by ``blend.set_params(vae="drop")``.
 
@@ -191,7 +192,8 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
         Raises
         ------
         ValueError
-            If X is not fit for a recommender, if there is no recommender or a name is
+            If X is not fit for a recommender or a table with one row per interaction,
+            if there is no recommender or a name is
             not unique, if the weights do not fit them, or if no users can be held out.
         """
         parse_metrics(self.scoring)
@@ -199,12 +201,8 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
             X = self._check_rows(X, reset=True)
             names, models = self._check_estimators()
             automatic = isinstance(self.weights, str)
-            X_train, validation = X, ()
-            if X_val is not None:
-                validation = self._check_validation(X_val, y_val)
-            elif y_val is not None:
-                raise ValueError("y_val was given without X_val; pass both.")
-            if automatic and not validation and len(models) > 1:
+            X_train, validation = X, own_validation(self, X_val, y_val)
+            if automatic and validation is None and len(models) > 1:
                 X_train, *validation = self._hold_out(X)
             self.__dict__.pop("best_validation_score_", None)
             weights = np.ones(len(models))
@@ -281,8 +279,7 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
 
     def _iter_scores(self, X):
         for rows, batch, parts in _standardised_batches(self.estimators_, X):
-            scores = np.tensordot(self.weights_.astype(np.float32), parts, axes=1)
-            yield rows, batch, torch.from_numpy(scores)
+            yield rows, batch, torch.from_numpy(blended(self.weights_, parts))
 
     def __sklearn_is_fitted__(self):
         """Whether there are fitted recommenders."""
@@ -298,12 +295,19 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
 def weight_grid(n_models):
     """Weights with a sum of 1 in equal steps: ndarray of shape (n_settings, n_models).
 
-    The first setting has equal weights.
+    The first setting has equal weights. There are as many steps as `MAX_SETTINGS`
+    allows.
     """
-    n_steps = N_STEPS.get(n_models, N_STEPS_OF_MANY)
-    counts = product(range(n_steps + 1), repeat=n_models)
-    grid = [count for count in counts if sum(count) == n_steps]
-    return np.vstack([np.full(n_models, 1 / n_models), np.array(grid) / n_steps])
+    n_steps = 1
+    while (
+        n_steps < MAX_STEPS and comb(n_steps + n_models, n_models - 1) <= MAX_SETTINGS
+    ):
+        n_steps += 1
+    # The steps of a model are those between two of the dividers.
+    dividers = combinations(range(n_steps + n_models - 1), n_models - 1)
+    ends = np.array([(-1, *places, n_steps + n_models - 1) for places in dividers])
+    steps = np.diff(ends, axis=1) - 1
+    return np.vstack([np.full(n_models, 1 / n_models), steps / n_steps])
 
 
 def standardised(scores):
@@ -314,12 +318,19 @@ def standardised(scores):
     return np.divide(scores, deviation, out=scores, where=deviation > 0)
 
 
+def blended(weights, parts):
+    """Weighted sum of arrays, in float32, entry by entry."""
+    return sum(
+        np.float32(weight) * part for weight, part in zip(weights, parts, strict=True)
+    )
+
+
 def _standardised_batches(models, X):
-    """Yield (slice, batch, scores of shape (n_models, n_rows, n_items)) over rows."""
-    n_rows = max(1, BATCH_SIZE // (len(models) * X.shape[1]))
+    """Yield (slice, batch, list of the scores of each model) over batches of rows."""
+    n_rows = max(MIN_ROWS, BATCH_SIZE // (len(models) * X.shape[1]))
     for rows, batch in RowBatches(X, "cpu").in_order(n_rows):
         parts = [standardised(model.decision_function(X[rows])) for model in models]
-        yield rows, batch, np.stack(parts)
+        yield rows, batch, parts
 
 
 def _best_weights(models, validation, scoring):
@@ -332,8 +343,8 @@ def _best_weights(models, validation, scoring):
         if n_scored == 0:
             continue
         n_users += n_scored
-        for place, weights in enumerate(grid.astype(np.float32)):
-            scores = np.tensordot(weights, parts, axes=1)
+        for place, weights in enumerate(grid):
+            scores = blended(weights, parts)
             ranking = SimpleNamespace(decision_function=lambda X, s=scores: s)
             value = ranking_scores(ranking, X_val[rows], y_val[rows], scoring)
             totals[place] += n_scored * value

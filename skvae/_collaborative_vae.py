@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skvae._base._attribute_types import array, curve
-from skvae._base._module import fitting
+from skvae._base._module import fitting, own_validation
 from skvae._base._recommender import DENSE_SCORES, RecommenderMixin
 from skvae._base._trained import TrainedEstimator
 from skvae._collaborative._content import (
@@ -478,7 +478,7 @@ class CollaborativeVAE(RecommenderMixin, TrainedEstimator):
                 self._check_alignment(features, X.shape[1])
                 import_for_optimizers()
             seed = draw_seed(self.random_state)
-            X_train, validation = X, self._own_validation(X_val, y_val)
+            X_train, validation = X, own_validation(self, X_val, y_val)
             if validation is None and self.early_stopping:
                 X_train, *validation = self._split_validation(X, seed)
             self._train(X, X_train, features, validation, seed)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skvae._base._attribute_types import number
-from skvae._base._module import ModuleEstimator, fitting
+from skvae._base._module import ModuleEstimator, fitting, own_validation
 from skvae._base._recommender import (
     DENSE_SCORES,
     RecommenderMixin,
@@ -29,7 +29,6 @@ from skvae._training import (
     resolve_device,
 )
 from skvae.metrics._scorer import parse_metrics, ranking_scores
-from skvae.utils._top_k import rank_batches
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes
 
@@ -258,15 +257,15 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
         Raises
         ------
         ValueError
-            If X is negative, not finite or without any interaction, if its values are
-            too large to be squared in float32, or if `noise_variance` is above the
-            variance of every component.
+            If X is negative, not finite, without any interaction or a table with one
+            row per interaction, if its values are too large to be squared in float32,
+            or if `noise_variance` is above the variance of every component.
         """
         parse_metrics(self.scoring)
         with fitting(self):
             X = self._check_rows(X, reset=True)
             self._check_settings()
-            validation = self._own_validation(X_val, y_val)
+            validation = own_validation(self, X_val, y_val)
             seed = draw_seed(self.random_state)
             X_train = X
             if validation is None and self._chooses:
@@ -383,7 +382,14 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
             dtype=torch.float32,
             generator=make_generator(seed, Stream.INITIAL_WEIGHTS),
         )
-        with tqdm(desc=type(self).__name__, disable=not self.verbose) as progress:
+        n_steps = N_PRODUCTS + 1
+        if validation is not None:
+            n_steps += 2 + len(_ranks(n_components)) + len(OUTPUT_EXPONENTS) - 1
+        if X_train is not X:
+            n_steps += N_MORE_PRODUCTS + 1
+        with tqdm(
+            total=n_steps, desc=type(self).__name__, disable=not self.verbose
+        ) as progress:
             spectrum = self._decompose(X_train, start, N_PRODUCTS, progress)
             place, exponent, score = self._choose(
                 spectrum, n_components, validation, progress
@@ -391,14 +397,15 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
             if X_train is not X:
                 start = spectrum.components
                 spectrum = self._decompose(X, start, N_MORE_PRODUCTS, progress)
+            progress.update(n_steps - progress.n)  # not all may have been to choose
         module = self._make_module(spectrum, n_components, place, exponent)
         module.components = module.components.contiguous()
-        self._module = module.eval()
-        self.output_exponent_ = float(exponent)
+        new = {"_module": module.eval(), "output_exponent_": float(exponent)}
+        if score is not None:
+            new["best_validation_score_"] = score
         for name in ("best_validation_score_", "item_ids_"):
             vars(self).pop(name, None)
-        if score is not None:
-            self.best_validation_score_ = score
+        vars(self).update(new)  # in one step, which no interruption divides
 
     def _decompose(self, X, start, n_products, progress):
         """Decompose the scaled interactions into a `Spectrum`."""
@@ -450,8 +457,9 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
         def score(place, exponent):
             progress.update()
             module = self._make_module(spectrum, n_components, place, exponent)
-            scores = ranking_scores(_Ranking(module), *validation, self.scoring)
-            return scores if np.isfinite(scores) else -np.inf
+            candidate = _Candidate(module)._checked_recommender()
+            value = ranking_scores(candidate, *validation, self.scoring)
+            return value if np.isfinite(value) else -np.inf
 
         scores = {(place, exponents[0]): score(place, exponents[0]) for place in places}
         place, _ = max(scores, key=scores.get)
@@ -476,8 +484,9 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
                 f"component, {variances[0]:.4g}, so that nothing would be left; pass "
                 'a lower noise_variance, or "auto".'
             )
-        module = self._blank_module({}, n_kept)
-        module.components = spectrum.components[:, :n_kept]
+        components = spectrum.components[:, :n_kept]
+        module = self._blank_module({"components": components})
+        module.components = components
         module.variances = variances[:n_kept].clone()
         module.noise_variance.fill_(noise)
         counts = spectrum.item_counts
@@ -485,10 +494,9 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
         module.output_scale = power(counts, exponent).to(torch.float32)
         return module.to(spectrum.components.device)
 
-    def _blank_module(self, weights, n_components=None):
-        if n_components is None:
-            shape = weights["components"].shape if "components" in weights else ()
-            n_components = shape[1] if len(shape) == 2 else 0
+    def _blank_module(self, weights):
+        shape = weights["components"].shape if "components" in weights else ()
+        n_components = shape[1] if len(shape) == 2 else 0  # of a file, which is checked
         return LinearVAE(
             self.n_features_in_, n_components, user_exponent=float(self.user_exponent)
         )
@@ -497,30 +505,15 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
         return self._map_rows(X, self._module.scores)
 
 
-class _Ranking:
-    """What metrics need of a recommender, for a module."""
+class _Candidate(RecommenderMixin):
+    """Recommender of a module that is not in an estimator."""
 
     def __init__(self, module):
         self.module = module
 
-    def recommend(
-        self,
-        X,
-        n_items=10,
-        *,
-        exclude_seen=True,
-        candidates=None,
-        return_scores=False,
-    ):
+    def _iter_scores(self, X):
         device = device_of(self.module)
-        return rank_batches(
-            map_rows(X, self.module.scores, device=device, width=X.shape[1]),
-            X.shape,
-            n_items,
-            exclude_seen=exclude_seen,
-            candidates=candidates,
-            return_scores=return_scores,
-        )
+        return map_rows(X, self.module.scores, device=device, width=X.shape[1])
 
 
 # Mathematics
@@ -563,12 +556,18 @@ def noise_candidates(spectrum, n_components):
     n_rest = spectrum.components.shape[0] - n_components
     rest = (spectrum.total_variance - variances.sum()) / max(n_rest, 1)
     last = variances[-1]
+    ranks = np.array(_ranks(n_components))
+    noise = [min(rest, last), max(rest, last / 2), *variances[ranks - 1]]
+    # Without noise there would be no density, and with more no component.
+    return np.clip(noise, SMALLEST_VARIANCE * variances[0], variances[0] / 2)
+
+
+def _ranks(n_components):
+    """Numbers of components: all, a half, a quarter, down to at least `MIN_RANK`."""
     ranks = [n_components]
     while ranks[-1] >= 2 * MIN_RANK:
         ranks.append(ranks[-1] // 2)
-    noise = [min(rest, last), max(rest, last / 2), *variances[np.array(ranks) - 1]]
-    # Without noise there would be no density, and with more no component.
-    return np.clip(noise, SMALLEST_VARIANCE * variances[0], variances[0] / 2)
+    return ranks
 
 
 def sparse_blocks(X, row_scale, column_scale, *, n_rows, device):
@@ -651,7 +650,7 @@ def leading_eigenvectors(multiply, start, n_products):
     eigenvalues, rotation = torch.linalg.eigh((projected + projected.T) / 2)
     vectors = Q @ rotation.flip(1).to(Q.dtype)
     largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
-    return eigenvalues.flip(0), vectors * torch.where(largest < 0, -1.0, 1.0)
+    return eigenvalues.flip(0), torch.where(largest < 0, -vectors, vectors)
 
 
 def orthonormalized(Y):
@@ -665,8 +664,9 @@ def orthonormalized(Y):
 
 
 def _csr_tensor(X):
-    parts = (X.indptr, X.indices, X.data)
-    return torch.sparse_csr_tensor(*map(torch.from_numpy, parts), X.shape)
+    # torch aligns its memory. A BLAS may choose its kernel by the alignment.
+    parts = (torch.from_numpy(x).clone() for x in (X.indptr, X.indices, X.data))
+    return torch.sparse_csr_tensor(*parts, X.shape)
 
 
 def _sums(X, axis):

@@ -322,7 +322,7 @@ def table(report):
         rows.append(
             [
                 model["title"],
-                *(_figure(model["test"][metric]) for metric in METRICS),
+                *(figure(model["test"][metric]) for metric in METRICS),
                 f"{np.mean(model['validation']):.4f}",
                 f"{np.mean(model['seconds']):.1f}",
                 _chosen(model),
@@ -335,7 +335,7 @@ def table(report):
         "standard error over seeds is in brackets.",
         f"Validation: {CHOSEN_BY}, by which the epoch or the setting was chosen.",
         "",
-        *_aligned(rows),
+        *aligned(rows),
     ]
     if report["compared"]:
         rows = [["user by user", *METRICS, "better : worse"]]
@@ -352,11 +352,11 @@ def table(report):
                     f"{counts['users_better']} : {counts['users_worse']}",
                 ]
             )
-        lines += ["", *_aligned(rows)]
+        lines += ["", *aligned(rows)]
     return "\n".join([*lines, "", describe(report)])
 
 
-def _figure(summary):
+def figure(summary):
     text = f"{summary['mean']:.4f} ± {summary['se_users']:.4f}"
     seeds = summary["se_seeds"]
     return text if seeds is None else f"{text} ({seeds:.4f})"
@@ -369,7 +369,7 @@ def _chosen(model):
     return ", ".join(f"{k}={v}" for k, v in model["parameters"].items())
 
 
-def _aligned(rows):
+def aligned(rows):
     """Return the lines of a Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows = [rows[0], ["-" * width for width in widths], *rows[1:]]

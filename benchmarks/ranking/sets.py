@@ -27,7 +27,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, ParameterGrid
 
 from benchmarks.environment import DATA, RESULTS, describe, environment
-from benchmarks.ranking.ml1m import _aligned, _figure, mean_and_errors
+from benchmarks.ranking.ml1m import aligned, figure, mean_and_errors
 from skvae import (
     BlendRecommender,
     CollaborativeVAE,
@@ -35,6 +35,7 @@ from skvae import (
     MultVAERecommender,
 )
 from skvae.baselines import EASE, ItemKNN, Popularity
+from skvae.baselines._ease import N_MATRICES
 from skvae.datasets import fetch_citeulike, fetch_movielens, load_interactions
 from skvae.metrics import coverage_at_k, ndcg_at_k, recall_at_k
 from skvae.metrics._scorer import ranking_scores
@@ -213,7 +214,7 @@ def run_fold(fold, options):
 
 def fits(ease, X):
     """Whether the matrices of EASE take no more than it allows itself."""
-    return 3 * 8 * X.shape[1] ** 2 <= ease.max_gigabytes * 1e9
+    return N_MATRICES * 8 * X.shape[1] ** 2 <= ease.max_gigabytes * 1e9
 
 
 def best_setting(estimator, grid, fold):
@@ -304,7 +305,7 @@ def table(name, results):
     ]
     for title, model in models.items():
         mean, error = results["compared"][f"{title} minus {reference}"]
-        figures = [_figure(model["test"][metric]) for metric in METRICS]
+        figures = [figure(model["test"][metric]) for metric in METRICS]
         rows.append(
             [
                 f"**{title}**" if title == best else title,
@@ -326,7 +327,7 @@ def table(name, results):
         f"{folds}{results['n_users']} users. Mean ± standard error over users. The "
         f'differences "minus {reference}" are of NDCG@100, user by user.',
         "",
-        *_aligned(rows),
+        *aligned(rows),
         "",
         "Settings chosen:",
         "",

@@ -81,16 +81,6 @@ class ModuleEstimator(
         """Check what the parameter constraints cannot express."""
         check_positive_int("n_components", self.n_components)
 
-    # Validation
-
-    def _own_validation(self, X_val, y_val):
-        """Check a validation set of the caller's own: (X_val, y_val), or None."""
-        if X_val is not None:
-            return self._check_validation(X_val, y_val)
-        if y_val is not None:
-            raise ValueError("y_val was given without X_val; pass both.")
-        return None
-
     # Inference
 
     def _gather_rows(self, X, function, width=None):
@@ -177,3 +167,12 @@ def fitting(estimator):
             vars(estimator).clear()
             vars(estimator).update(before)
         raise
+
+
+def own_validation(estimator, X_val, y_val):
+    """Check a validation set of the caller's own: (X_val, y_val), or None."""
+    if X_val is not None:
+        return estimator._check_validation(X_val, y_val)
+    if y_val is not None:
+        raise ValueError("y_val was given without X_val; pass both.")
+    return None

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from skvae._base._attribute_types import array, curve, number
-from skvae._base._module import fitting
+from skvae._base._module import fitting, own_validation
 from skvae._base._trained import TrainedEstimator
 from skvae._nn import (
     VAE,
@@ -142,7 +142,7 @@ class BaseVAE(TrainedEstimator):
             self._check_settings()
             check_checkpoint(self)
             import_for_optimizers()
-            validation, earlier = self._own_validation(X_val, y_val), None
+            validation, earlier = own_validation(self, X_val, y_val), None
             seed = self._state.seed if continues else draw_seed(self.random_state)
             own = {}
             if validation is not None:

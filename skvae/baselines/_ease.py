@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from scipy.linalg import cholesky
 from scipy.linalg.lapack import dpotri
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
+from skvae._nn import power
 from skvae.baselines._base import ItemModel
 from skvae.utils._typing import MatrixLike
 
@@ -127,9 +129,11 @@ class EASE(ItemModel):
                 "which needs no matrix of items by items, or raise max_gigabytes if "
                 "there is that much memory."
             )
-        counts = np.asarray(X.sum(axis=0)).ravel()
-        scale = _power(counts, -self.item_exponent)
-        users = _power(np.asarray(X.sum(axis=1)).ravel(), -self.user_exponent)
+        users, counts = (
+            torch.from_numpy(np.asarray(X.sum(axis=axis)).ravel()) for axis in (1, 0)
+        )
+        users = power(users, -self.user_exponent).numpy()
+        scale = power(counts, -self.item_exponent).numpy()
         X = sp.diags(users) @ X @ sp.diags(scale)
         gram = (X.T @ X).toarray()
         gram[np.diag_indices_from(gram)] += self.l2
@@ -138,7 +142,7 @@ class EASE(ItemModel):
         self.item_weights_ = inverse / -np.diag(inverse)
         np.fill_diagonal(self.item_weights_, 0)
         self.item_weights_ *= scale[:, None]
-        self.item_weights_ *= _power(counts, self.output_exponent)
+        self.item_weights_ *= power(counts, self.output_exponent).numpy()
         return self
 
 
@@ -149,8 +153,3 @@ def _inverse(matrix):
     if info != 0:
         raise np.linalg.LinAlgError(f"dpotri could not invert the matrix ({info}).")
     return np.triu(upper) + np.triu(upper, 1).T
-
-
-def _power(counts, exponent):
-    """Raise positive numbers to a power; zeros stay zero."""
-    return np.power(counts, exponent, where=counts > 0, out=np.zeros_like(counts))

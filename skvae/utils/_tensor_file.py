@@ -16,6 +16,7 @@ import torch
 try:
     import fcntl
 except ImportError:  # on Windows, where a file that is open cannot be removed
+    # mypy takes the name for that of a module, which None is not.
     fcntl = None  # type: ignore[assignment]
 
 # Keys of the metadata of a file: its format, its document and its hash.

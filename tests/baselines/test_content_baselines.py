@@ -202,7 +202,8 @@ def _recalls(model, folder, n_train):
 @pytest.mark.slow
 def test_content_item_knn_on_citeulike_t_agrees_with_other_code(citeulike):
     folder, item_features = citeulike
-    knn = ContentItemKNN(300).fit(np.zeros((1, 25_975)), item_features=item_features)
+    any_row = sp.csr_array(([1.0], ([0], [0])), shape=(1, 25_975))
+    knn = ContentItemKNN(300).fit(any_row, item_features=item_features)
 
     assert _recalls(knn, folder, n_train=1) == pytest.approx(
         [0.1396, 0.1873, 0.2192, 0.2412, 0.2590, 0.2760], abs=2e-4

@@ -11,6 +11,7 @@ from skorch.callbacks import Callback
 
 from skvae import (
     CollaborativeVAE,
+    LinearVAERecommender,
     MultVAERecommender,
     VAETransformer,
     load_model,
@@ -48,6 +49,7 @@ CASES = {
         X,
         {"item_features": WORDS},
     ),
+    "linear": (LinearVAERecommender(3, random_state=0), X, {}),
     "factors": (CollaborativeVAE(**SMALL, early_stopping=True), X, {}),
 }
 
@@ -120,8 +122,9 @@ def results(model, rows, data):
     if data:
         found["transform_items"] = model.transform_items(WORDS)
         found["recommend_new"] = model.recommend(rows, 3, new_item_features=WORDS[:4])
-    found["loss_curve_"] = np.array(model.loss_curve_)
-    if getattr(model, "likelihood", None) == "gaussian":
+    if hasattr(model, "loss_curve_"):
+        found["loss_curve_"] = np.array(model.loss_curve_)
+    if hasattr(model, "noise_variance_"):
         found["noise_variance_"] = np.array(model.noise_variance_)
     weights = model._module.state_dict()
     return found | {key: value.detach().numpy() for key, value in weights.items()}

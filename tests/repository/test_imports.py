@@ -28,7 +28,7 @@ GRAPH = {
         "model_selection",
         "utils",
     },
-    "baselines": {"_base", "_training", "utils"},
+    "baselines": {"_base", "_nn", "_training", "utils"},
     "_collaborative": {"_nn", "_training", "metrics", "utils"},
     "_vae_transformer": {"_base", "_nn", "_training", "utils"},
     "_mult_vae": {"_base", "_nn", "_training", "metrics", "utils"},
