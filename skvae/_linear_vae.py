@@ -36,15 +36,21 @@ from skvae.utils._validation import check_codes
 MAX_VALIDATION_USERS = 500
 # Output exponents to choose from. The first one serves the choice of the noise.
 OUTPUT_EXPONENTS = (0.15, 0.0, 0.3)
+# Bounds of the number of components that is "auto", and items for each of them.
+MIN_AUTO, MAX_AUTO, ITEMS_PER_AUTO = 400, 1200, 64
 # Directions computed beyond the components, for the accuracy of the last of these.
 N_EXTRA = 20
 # Products with the gram matrix before the last one, and if the iteration starts from
 # the components of other users.
 N_PRODUCTS, N_MORE_PRODUCTS = 4, 1
+# Places of "mle" and "last" among the candidates for the noise.
+MLE, LAST = 0, 2
 # Fewest components whose variance is a candidate for that of the noise.
 MIN_RANK = 8
 # Numbers in the coordinates of a block of rows.
 BLOCK_SIZE = 2**25
+# Columns that a product takes at once, so that more of them stay in the cache.
+N_COLUMNS = 64
 # Share of the greatest variance below which a variance is rounding.
 SMALLEST_VARIANCE = 1e-6
 # Cholesky pivot of unit columns below which they are too close to dependent.
@@ -63,10 +69,10 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
 
     Parameters
     ----------
-    n_components : int, default=400
+    n_components : int or "auto", default="auto"
         Dimension of the latent space, at most. Components with a variance below that
         of the noise are left out, so that a high number costs time and not quality.
-        For catalogues of 50,000 items and more, try 1,000 and more.
+        "auto" takes one for every 64 items, at least 400 and at most 1,200.
 
     user_exponent : float, default=0.3
         Exponent of the number of interactions of a user, by a power of which the
@@ -82,12 +88,14 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
         scores are multiplied. A higher one recommends more popular items. "auto"
         takes the best of 0, 0.15 and 0.3 for users who are held out.
 
-    noise_variance : float, "auto" or "mle", default="auto"
+    noise_variance : float or {"auto", "last", "mle"}, default="auto"
         Variance of the noise, by which components are shrunk: a component of variance
         v keeps the share ``1 - noise_variance / v`` of its scores. "mle" takes the
         maximum of the likelihood, the mean of the variances beyond the components.
-        "auto" takes the value that ranks best for users who are held out, between
-        that and the variance of a leading component.
+        "last" takes the variance of the last component, which often ranks better and
+        makes `n_components` the parameter to tune. "auto" takes the value that ranks
+        best for users who are held out, between that of "mle" and the variance of a
+        leading component.
 
     validation_fraction : float, default=0.2
         Share of the users that "auto" holds out, up to 500 users. All users are used
@@ -183,12 +191,16 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
 
     _parameter_constraints: dict = {
         **ModuleEstimator._parameter_constraints,
+        "n_components": [
+            *ModuleEstimator._parameter_constraints["n_components"],
+            StrOptions({"auto"}),
+        ],
         "user_exponent": [Interval(Real, 0, 1, closed="both")],
         "item_exponent": [Interval(Real, 0, 1, closed="both")],
         "output_exponent": [Interval(Real, -1, 1, closed="both"), StrOptions({"auto"})],
         "noise_variance": [
             Interval(Real, 0, None, closed="left"),
-            StrOptions({"auto", "mle"}),
+            StrOptions({"auto", "last", "mle"}),
         ],
         "scoring": [str],
     }
@@ -201,7 +213,7 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
 
     def __init__(
         self,
-        n_components: int = 400,
+        n_components: int | str = "auto",
         *,
         user_exponent: float = 0.3,
         item_exponent: float = 0.3,
@@ -375,7 +387,10 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
 
     def _fit(self, X, X_train, validation, seed):
         """Decompose, choose what is "auto", and use all users for the final model."""
-        n_components = min(self._plain("n_components"), *X_train.shape)
+        n_components = self._plain("n_components")
+        if n_components == "auto":
+            n_components = max(MIN_AUTO, min(X.shape[1] // ITEMS_PER_AUTO, MAX_AUTO))
+        n_components = min(n_components, *X_train.shape)
         start = torch.randn(
             X.shape[1],
             min(n_components + N_EXTRA, *X_train.shape),
@@ -444,15 +459,17 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
         """Choose what is "auto", the noise first: (place, exponent, score).
 
         The place is that of the noise among the candidates, which serves for the
-        spectrum of all users too. The first one is that of the greatest likelihood.
+        spectrum of all users too.
         """
-        places, exponents = [0], [self.output_exponent]
+        places, exponents = [MLE], [self.output_exponent]
+        if self.noise_variance == "last":
+            places = [LAST]
         if self.noise_variance == "auto":
             places = range(len(noise_candidates(spectrum, n_components)))
         if self.output_exponent == "auto":
             exponents = OUTPUT_EXPONENTS
         if validation is None:
-            return 0, exponents[0], None
+            return places[0], exponents[0], None
 
         def score(place, exponent):
             progress.update()
@@ -616,10 +633,12 @@ def gram_product(blocks, Q):
     -------
     product : Tensor of shape (n_columns, n_directions)
     """
-    product = torch.zeros_like(Q)
+    parts = [part.contiguous() for part in Q.split(N_COLUMNS, dim=1)]
+    sums = [torch.zeros_like(part) for part in parts]
     for block, transposed in blocks:
-        torch.addmm(product, transposed, block @ Q, out=product)
-    return product
+        for part, total in zip(parts, sums, strict=True):
+            torch.addmm(total, transposed, block @ part, out=total)
+    return torch.cat(sums, dim=1)
 
 
 def leading_eigenvectors(multiply, start, n_products):

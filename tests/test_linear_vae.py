@@ -49,6 +49,43 @@ def test_components_and_variances_are_those_of_the_decomposition(more_products):
     )
 
 
+def test_the_last_variance_as_noise_leaves_the_components_before_it(more_products):
+    model = precise(12, noise_variance="last", output_exponent=0.1).fit(X)
+    variances = np.linalg.svd(scaled(X, 0.3, 0.3), compute_uv=False) ** 2 / 400
+    assert model.n_components_ == 11
+    np.testing.assert_allclose(model.noise_variance_, variances[11], rtol=1e-5)
+    assert not hasattr(model, "best_validation_score_")  # nothing was to choose
+
+
+@pytest.mark.parametrize(
+    ("n_items", "expected"), [(500, 400), (40_000, 625), (100_000, 1200)]
+)
+def test_automatic_number_of_components(n_items, expected, monkeypatch):
+    sizes = []
+
+    def decompose(self, X, start, *args):
+        sizes.append(start.shape[1] - linear.N_EXTRA)
+        raise InterruptedError
+
+    monkeypatch.setattr(LinearVAERecommender, "_decompose", decompose)
+    wide = sp.csr_array(([1.0], ([0], [0])), shape=(2000, n_items))
+    with pytest.raises(InterruptedError):
+        LinearVAERecommender(noise_variance="mle", output_exponent=0).fit(wide)
+    assert sizes == [expected]
+
+
+@pytest.mark.parametrize("n_columns", [1, 63, 64, 65, 200])
+def test_the_gram_product_is_that_of_the_whole_matrix(n_columns):
+    A = scaled(X, 0.3, 0.3)
+    Q = torch.randn(80, n_columns, generator=torch.Generator().manual_seed(0))
+    factors = (np.power(X.sum(axis=1), -0.3), np.power(X.sum(axis=0), -0.3))
+    blocks = linear.sparse_blocks(X, *factors, n_rows=70, device=torch.device("cpu"))
+    assert len(blocks) == 6
+    np.testing.assert_allclose(
+        linear.gram_product(blocks, Q), A.T @ (A @ Q.numpy()), rtol=1e-4, atol=1e-4
+    )
+
+
 def test_scores_are_those_of_the_formula():
     settings = {"user_exponent": 0.2, "item_exponent": 0.4, "output_exponent": 0.25}
     model = precise(10, noise_variance=0.004, **settings).fit(X)

@@ -1,4 +1,4 @@
-"""Mult-VAE and Mult-DAE compared with EASE, item-kNN and popularity on MovieLens-1M.
+"""The recommenders and their baselines on one split of MovieLens-1M.
 
     python -m benchmarks.ranking.ml1m
     python -m benchmarks.ranking.ml1m --only best --seeds 1 --max-iter 5
@@ -7,7 +7,7 @@ The data are one strong-generalisation split, `ml-1m-split` in the data folder: 
 users are held out, and a fifth of the interactions of these users is to be predicted.
 All choices are made on the validation users (the epoch of an autoencoder, the penalty
 of EASE, the neighbours of item-kNN), and the scores are those of the test users. Users
-without held-out items are left out.
+without held-out items are left out. A blend finds its weights on training users.
 
 Every model ranks items for the same test users, so that two models can be compared user
 by user: the standard error of their mean difference is much less than that of a mean.
@@ -25,7 +25,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from benchmarks.environment import DATA, RESULTS, describe, environment
-from skvae import MultVAERecommender
+from skvae import BlendRecommender, LinearVAERecommender, MultVAERecommender
 from skvae.baselines import EASE, ItemKNN, Popularity
 from skvae.metrics import ndcg_at_k, recall_at_k
 from skvae.metrics._scorer import ranking_scores
@@ -67,6 +67,17 @@ BEST_DAE = {
     "learning_rate_init": 1.5e-3,
 }
 
+
+def make_blend(*names):
+    """Blend these models in fixed settings."""
+    models = {
+        "linear": LinearVAERecommender(random_state=0),
+        "ease": EASE(1, user_exponent=0.3, item_exponent=0.3, output_exponent=0.24),
+        "dae": MultVAERecommender(**BEST_DAE, max_iter=13, random_state=0),
+    }
+    return BlendRecommender([(name, models[name]) for name in names], random_state=0)
+
+
 # For each name on the command line: title, estimator, and the grid that is searched on
 # the validation users.
 MODELS = {
@@ -74,7 +85,19 @@ MODELS = {
     "best-dae": ("Mult-DAE, best found", MultVAERecommender(**BEST_DAE), {}),
     "paper": ("Mult-VAE, paper", MultVAERecommender(**PAPER_VAE), {}),
     "paper-dae": ("Mult-DAE, paper", MultVAERecommender(**PAPER_DAE), {}),
+    "linear": ("linear VAE", LinearVAERecommender(random_state=0), {}),
+    "blend": ("blend: linear VAE + EASE", make_blend("linear", "ease"), {}),
+    "blend-3": (
+        "blend: linear VAE + EASE + Mult-DAE",
+        make_blend("linear", "ease", "dae"),
+        {},
+    ),
     "ease": ("EASE", EASE(), {"l2": [100, 200, 300, 500, 700, 1000, 1500, 2000]}),
+    "ease-exponents": (
+        "EASE with exponents",
+        EASE(user_exponent=0.3, item_exponent=0.3),
+        {"l2": [0.3, 1, 3, 10], "output_exponent": [0.15, 0.24]},
+    ),
     "knn": (
         "item-kNN",
         ItemKNN(),
@@ -82,7 +105,15 @@ MODELS = {
     ),
     "popularity": ("popularity", Popularity(), {}),
 }
-COMPARED = (("best", "ease"), ("best-dae", "ease"), ("best", "paper"))
+COMPARED = (
+    ("linear", "ease"),
+    ("blend", "ease"),
+    ("blend-3", "ease"),
+    ("blend-3", "blend"),
+    ("best", "ease"),
+    ("best-dae", "ease"),
+    ("best", "paper"),
+)
 
 # For each name in the table, a function of (y_true, y_rank) that scores each user.
 METRICS = {

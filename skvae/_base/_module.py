@@ -79,7 +79,8 @@ class ModuleEstimator(
 
     def _check_settings(self):
         """Check what the parameter constraints cannot express."""
-        check_positive_int("n_components", self.n_components)
+        if self.n_components != "auto":
+            check_positive_int("n_components", self.n_components)
 
     # Inference
 

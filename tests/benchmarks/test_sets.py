@@ -43,9 +43,7 @@ def test_differences_are_of_the_same_users():
         {
             name: {
                 "setting": name,
-                "seconds to fit": 1.0,
-                "seconds to rank": 2.0,
-                "coverage@20": 0.5,
+                **dict.fromkeys(sets.FIGURES, 1.0),
                 "per user": dict.fromkeys(sets.METRICS, np.array(values)),
             }
             for name, values in (("a", [0.1, np.nan, 0.5]), ("b", [0.2, np.nan, 0.3]))

@@ -182,5 +182,5 @@ def test_nothing_is_computed_for_training_that_lowers_the_loss(
     monkeypatch.setattr("skvae._training._divergence._objective", objective)
     settings = {**SMALL, "early_stopping": early_stopping, "refit": early_stopping}
     VAETransformer(**settings).fit(with_outliers("none", 1))
-    MultVAERecommender(**settings).fit(INTERACTIONS)
+    MultVAERecommender(**settings, batch_size=12).fit(INTERACTIONS)
     CollaborativeVAE(**settings).fit(INTERACTIONS, item_features=WORDS)

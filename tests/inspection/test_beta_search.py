@@ -31,9 +31,10 @@ def test_the_best_epoch_and_its_beta_are_marked(recommender):
 
 
 def test_with_tol_the_beta_that_was_chosen_is_marked(users):
-    model = MultVAERecommender(
-        6, beta="auto", label_smoothing=0, tol=0.9, max_iter=6, random_state=0
-    ).fit(users)
+    settings = {"label_smoothing": 0, "batch_size": 8, "max_iter": 6}
+    model = MultVAERecommender(6, beta="auto", tol=0.9, **settings, random_state=0).fit(
+        users
+    )
     # No later epoch is better than the first by more than tol.
     assert model.beta_ == model.beta_path_["beta"][0]
     assert np.argmax(model.beta_path_["score"]) != 0
