@@ -40,9 +40,9 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
     estimators : list of (str, estimator)
         Names and recommenders, which are cloned and fitted to X alone, without
         content of items: any estimators with `decision_function(X)` of shape
-        (n_users, n_items), pipelines too. Their
-        parameters can be set, as in ``blend.set_params(vae__beta=0.1)``, and one is
-        left out by ``blend.set_params(vae="drop")``.
+        (n_users, n_items), pipelines too. Their parameters can be set, as in
+        ``blend.set_params(vae__beta=0.1)``, and one is left out by
+        ``blend.set_params(vae="drop")``.
 
     weights : array-like of shape (n_estimators,) or "auto", default="auto"
         Weights of the recommenders that are not dropped. Only their ratios matter.
@@ -193,8 +193,8 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
         ------
         ValueError
             If X is not fit for a recommender or a table with one row per interaction,
-            if there is no recommender or a name is
-            not unique, if the weights do not fit them, or if no users can be held out.
+            if there is no recommender or a name is not unique, if the weights do not
+            fit them, or if no users can be held out.
         """
         parse_metrics(self.scoring)
         with fitting(self):
@@ -204,7 +204,7 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
             X_train, validation = X, own_validation(self, X_val, y_val)
             if automatic and validation is None and len(models) > 1:
                 X_train, *validation = self._hold_out(X)
-            self.__dict__.pop("best_validation_score_", None)
+            vars(self).pop("best_validation_score_", None)
             weights = np.ones(len(models))
             fitted = self._fit_all(names, models, X_train)
             if not automatic:

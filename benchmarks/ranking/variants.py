@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from sklearn.base import clone
 
 from benchmarks.environment import DATA, RESULTS, describe, environment
@@ -46,6 +47,22 @@ VARIANTS = (
     {"beta": 0.05},
     {"variational": False},
 )
+
+
+class PopularityStart(MultVAERecommender):
+    """Starts from outputs that give every item its share of the interactions."""
+
+    def fit(self, X, y=None):
+        """Fit the model."""
+        counts = np.asarray(X.sum(axis=0)) + 1.0
+        self._shift = torch.from_numpy(np.log(counts / counts.sum())).float()
+        return super().fit(X)
+
+    def _start(self, seed):
+        super()._start(seed)
+        self._module.shift_outputs(self._shift.to(self._module_device))
+
+
 METRICS = ("ndcg@100", "recall_relevant@20")
 
 
@@ -82,6 +99,7 @@ def scores(name, folder):
     for changes in VARIANTS:
         title = ", ".join(f"{k}={v}" for k, v in changes.items()) or "as the default"
         models[title] = clone(base).set_params(**changes)
+    models["outputs start at the popularity"] = PopularityStart(**base.get_params())
     found = {}
     for title, model in models.items():
         result = ranking_scores(model.fit(X), fold_in, held_out, METRICS)

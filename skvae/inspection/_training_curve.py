@@ -228,7 +228,7 @@ class TrainingCurveDisplay:
         if not wanted:
             raise ValueError(
                 f"{type(fitted).__name__} has no training curves; pass an estimator of "
-                "skvae."
+                "skvae that is trained in epochs or rounds."
             )
         for curve in wanted:
             _check_curve(curve, found, fitted)
