@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.ranking import sets
+from benchmarks.ranking import picture, sets
+from benchmarks.ranking.implicit_als import ImplicitALS
 from skvae.baselines import EASE, Popularity
 from skvae.datasets import make_interactions
 
@@ -67,3 +68,27 @@ def test_a_short_run_writes_tables(tmp_path, monkeypatch):
     text = output.with_suffix(".md").read_text()
     assert "2 folds" in text
     assert "**EASE**" in text
+
+
+def test_the_picture_has_a_point_for_each_model():
+    model = {"seconds to fit": 2.0, "test": {"ndcg@100": {"mean": 0.4}}}
+    models = {"EASE": model, "blend: linear + EASE": model, "popularity": model}
+    figure = picture.draw({"one": {"models": models}, "two": {"models": models}})
+    *panels, legend = figure.axes
+    assert [ax.get_title(loc="left") for ax in panels[:2]] == ["one", "two"]
+    for ax in panels[:2]:  # popularity is out of range
+        points = [points.get_offsets().tolist() for points in ax.collections]
+        assert points == [[[2.0, 0.4]]] * 2
+    texts = [text.get_text() for text in legend.get_legend().get_texts()]
+    assert texts == ["EASE", "blend: linear + EASE"]
+
+
+def test_users_are_folded_into_the_als_of_implicit_by_least_squares():
+    pytest.importorskip("implicit")
+    model = ImplicitALS(4, alpha=5, regularization=0.1, random_state=0).fit(X)
+    V = model.model_.item_factors.astype(float)
+    row = X[:1].toarray().ravel().astype(float)
+    weights = np.where(row > 0, 5 * row, 1.0)
+    gram = V.T @ (weights[:, None] * V) + 0.1 * np.eye(4)
+    expected = V @ np.linalg.solve(gram, V.T @ (weights * (row > 0)))
+    np.testing.assert_allclose(model.decision_function(X[:1])[0], expected, rtol=1e-3)
