@@ -11,7 +11,8 @@ interactions of the training users are to be predicted.
 Each model has a grid of eight settings at most. In every fold they are compared on a
 tenth of its training users (on the given splits, on their validation interactions), and
 the best one is fitted on all of its training users. Models that need a matrix of items
-by items are left out where it would not fit 16 GB. Seconds are those of the final fit.
+by items are left out where it would not fit 16 GB, and implicit where it is not
+installed. Seconds are those of the final fit; `benchmarks.memory.sets` measures memory.
 """
 
 import argparse
