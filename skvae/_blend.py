@@ -18,12 +18,11 @@ from skvae._base._module import fitting, own_validation
 from skvae._base._recommender import RecommenderMixin, hold_out_users
 from skvae._training import RowBatches, draw_seed
 from skvae.metrics._scorer import parse_metrics, ranking_scores
+from skvae.model_selection._top_items import row_chunks
 from skvae.utils._typing import ArrayLike, MatrixLike, RandomState
 
 # Users that are held out at most to find the weights.
 MAX_VALIDATION_USERS = 500
-# Numbers in a batch of the scores of all recommenders, and its rows at least.
-BATCH_SIZE, MIN_ROWS = 2**24, 16
 # Steps from no weight to all weight, and settings of the grid of weights, at most.
 MAX_STEPS, MAX_SETTINGS = 20, 150
 
@@ -326,11 +325,14 @@ def blended(weights, parts):
 
 
 def _standardised_batches(models, X):
-    """Yield (slice, batch, list of the scores of each model) over batches of rows."""
-    n_rows = max(MIN_ROWS, BATCH_SIZE // (len(models) * X.shape[1]))
-    for rows, batch in RowBatches(X, "cpu").in_order(n_rows):
+    """Yield (slice, batch, list of the scores of each model) over batches of rows.
+
+    A batch has as many rows as `ranking_scores` asks scores for at a time.
+    """
+    batches = RowBatches(X, "cpu")
+    for rows in row_chunks(X.shape[0], bytes_per_row=8 * X.shape[1]):
         parts = [standardised(model.decision_function(X[rows])) for model in models]
-        yield rows, batch, parts
+        yield rows, batches.take(rows), parts
 
 
 def _best_weights(models, validation, scoring):

@@ -13,7 +13,7 @@ from skvae import BlendRecommender, LinearVAERecommender, MultVAERecommender
 from skvae.baselines import EASE, ItemKNN, Popularity
 from skvae.datasets import make_interactions
 from skvae.metrics import make_ranking_scorer
-from skvae.model_selection import hold_out_interactions
+from skvae.model_selection import _top_items, hold_out_interactions
 
 DATA = make_interactions(900, 60, random_state=0).matrix
 X, TEST = DATA[:500], DATA[500:]
@@ -54,7 +54,7 @@ def test_the_grid_of_weights_covers_the_simplex(n_models):
 
 
 def test_weights_found_are_the_best_of_the_grid(monkeypatch):
-    monkeypatch.setattr(blends, "BATCH_SIZE", 60 * 2 * 37)  # several batches
+    monkeypatch.setattr(_top_items, "CHUNK_BYTES", 8 * 60 * 37)  # several batches
     fold_in, held_out = hold_out_interactions(TEST, random_state=0)
     found = blend().fit(X, X_val=fold_in, y_val=held_out)
     by_hand = {}

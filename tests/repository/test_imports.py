@@ -33,7 +33,7 @@ GRAPH = {
     "_vae_transformer": {"_base", "_nn", "_training", "utils"},
     "_mult_vae": {"_base", "_nn", "_training", "metrics", "utils"},
     "_linear_vae": {"_base", "_nn", "_training", "metrics", "utils"},
-    "_blend": {"_base", "_training", "metrics", "utils"},
+    "_blend": {"_base", "_training", "metrics", "model_selection", "utils"},
     "_collaborative_vae": {
         "_base",
         "_collaborative",
