@@ -203,7 +203,7 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
             X_train, validation = X, own_validation(self, X_val, y_val)
             if automatic and validation is None and len(models) > 1:
                 X_train, *validation = self._hold_out(X)
-            vars(self).pop("best_validation_score_", None)
+            self.__dict__.pop("best_validation_score_", None)
             weights = np.ones(len(models))
             fitted = self._fit_all(names, models, X_train)
             if not automatic:
