@@ -8,6 +8,8 @@ DEMO_ARGS ?=
 MUTANTS ?=
 # Tests run in as many processes as there are cores.
 PARALLEL := -n auto --maxprocesses 8 --dist worksteal
+# Half the cores, for processes of two threads: more threads than cores wait for each other.
+HALF = $(shell $(RUN) -c "import os; print(max(1, (os.cpu_count() or 2) // 2))")
 # Tests whose results depend on the arithmetic of the processor.
 NUMERICAL := tests/test_*.py tests/baselines tests/collaborative tests/nn tests/training \
 	tests/utils/test_top_k.py \
@@ -59,12 +61,12 @@ test-processors: $(VENV)/.installed
 	$(call numerical,MKL_CBWR=COMPATIBLE)
 	$(call numerical,MKL_CBWR=AVX2)
 	$(call numerical,OPENBLAS_CORETYPE=Haswell)
-	$(call numerical,OMP_NUM_THREADS=2 SKVAE_TEST_THREADS=2)
+	$(call numerical,OMP_NUM_THREADS=2 SKVAE_TEST_THREADS=2,-n $(HALF))
 	$(call numerical,SKVAE_TEST_BLAS=alignment)
 
 define numerical
 	@echo "== $(1)"
-	SCIPY_ARRAY_API=1 $(1) $(RUN) -m pytest $(PARALLEL) -q -m "not slow" \
+	SCIPY_ARRAY_API=1 $(1) $(RUN) -m pytest $(PARALLEL) $(2) -q -m "not slow" \
 		-p no:cacheprovider $(NUMERICAL)
 endef
 
