@@ -146,7 +146,7 @@ class CollaborativeVAE(RecommenderMixin, TrainedEstimator):
         over the `max_iter` rounds; None keeps it constant.
 
     batch_size : int, default=500
-        Items in a step.
+        Items in a step, at most: the items are divided into steps of equal sizes.
 
     tol : float, default=0.0
         Improvement of the validation score that counts as better.

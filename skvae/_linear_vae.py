@@ -380,6 +380,10 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
 
     # Fit
 
+    def _check_settings(self):
+        if self.n_components != "auto":
+            super()._check_settings()
+
     @property
     def _chooses(self):
         """Whether a parameter is chosen by the ranking for users who are held out."""

@@ -103,8 +103,9 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         Decoupled weight decay of AdamW, on weights and not on biases.
 
     batch_size : int or "auto", default="auto"
-        Rows in a step. "auto" takes 500, or a twentieth of the rows if that is less, so
-        that an epoch has at least twenty steps.
+        Rows in a step, at most: the rows are divided into steps of equal sizes. "auto"
+        takes 500, or a tenth of the rows if that is less, so that an epoch has at least
+        ten steps.
 
     max_iter : int, default=20
         Number of epochs, and the planned length that `annealing` and "cosine" refer
@@ -269,7 +270,6 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
         "scoring": [str],
     }
 
-    _min_steps = 20
     _saved_attributes = {
         **BaseVAE._saved_attributes,
         "beta_path_.beta": array(torch.float64, "searched", group="search"),

@@ -117,8 +117,9 @@ class VAETransformer(BaseVAE):
         Decoupled weight decay of AdamW, on weights; not on biases or the noise.
 
     batch_size : int or "auto", default="auto"
-        Rows in a step. "auto" takes 500, or a tenth of the rows if that is less, so
-        that an epoch has at least ten steps.
+        Rows in a step, at most: the rows are divided into steps of equal sizes. "auto"
+        takes 500, or a tenth of the rows if that is less, so that an epoch has at least
+        ten steps.
 
     max_iter : int, default=100
         Number of epochs, and the planned length that `annealing` and "cosine" refer

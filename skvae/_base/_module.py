@@ -79,8 +79,7 @@ class ModuleEstimator(
 
     def _check_settings(self):
         """Check what the parameter constraints cannot express."""
-        if self.n_components != "auto":
-            check_positive_int("n_components", self.n_components)
+        check_positive_int("n_components", self.n_components)
 
     # Inference
 

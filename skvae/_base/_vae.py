@@ -49,8 +49,8 @@ from skvae._training import (
 from skvae.utils._typing import MatrixLike, NDArray
 from skvae.utils._validation import check_positive_int
 
-# Rows in a step, at most, with batch_size="auto".
-MAX_AUTO_BATCH_SIZE = 500
+# batch_size="auto": rows in a step at most, and steps in an epoch at least.
+MAX_AUTO_BATCH_SIZE, MIN_AUTO_STEPS = 500, 10
 
 
 def is_variational(estimator):
@@ -101,7 +101,6 @@ class BaseVAE(TrainedEstimator):
         "checkpoint": [str, os.PathLike, None],
     }
 
-    _min_steps = 10  # of an epoch, with batch_size="auto"
     _curves = {**TrainedEstimator._curves, "beta_curve_": "beta"}
 
     _saved_attributes = {
@@ -339,7 +338,7 @@ class BaseVAE(TrainedEstimator):
         """Make the net; with a new plan the learning-rate schedule starts again."""
         batch_size, max_iter = self._plain("batch_size"), self._plain("max_iter")
         if batch_size == "auto":
-            batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // self._min_steps))
+            batch_size = min(MAX_AUTO_BATCH_SIZE, max(1, n_rows // MIN_AUTO_STEPS))
         steps_per_epoch = count_steps(n_rows, batch_size, 1)
         planned_steps = steps_per_epoch * max_iter
         first_step = self._state.n_steps

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from skvae._nn import SparseRows
 from skvae._training._device import lacks_memory, out_of_memory
+from skvae._training._schedules import count_steps
 
 # Share of stored entries above which the dense product is faster than the sparse one
 # on a CPU (measured by benchmarks/speed).
@@ -81,10 +82,14 @@ class RowBatches:
         )
 
     def shuffled(self, batch_size, generator):
-        """Yield all rows once in random order, `batch_size` at a time."""
+        """Yield all rows once in random order, at most `batch_size` at a time.
+
+        The batches have equal sizes, but for one row: a remainder of a few rows would
+        move the weights by as much as a whole batch.
+        """
         order = torch.randperm(len(self), generator=generator).numpy()
-        for start in range(0, len(self), batch_size):
-            yield self.take(order[start : start + batch_size])
+        for rows in np.array_split(order, count_steps(len(self), batch_size, 1)):
+            yield self.take(rows)
 
     def in_order(self, batch_size):
         """Yield (slice, batch) over all rows in their order."""

@@ -74,7 +74,6 @@ def test_classes_and_functions_have_an_example_that_shows_them(name):
 OWN_MEANING = {
     "activation",
     "annealing",
-    "batch_size",
     "beta",
     "early_stopping",
     "hidden_layer_sizes",

@@ -16,11 +16,22 @@ def test_an_epoch_visits_every_row_once(X):
     dense = X.toarray().astype(np.float32)
     batches = RowBatches(X, "cpu")
     parts = list(batches.shuffled(5, torch.Generator().manual_seed(0)))
-    assert [part.n_rows for part in parts] == [5, 5, 5, 5, 3]
+    assert [part.n_rows for part in parts] == [5, 5, 5, 4, 4]
     seen = np.concatenate([part.dense.numpy() for part in parts])
     assert not np.array_equal(seen, dense)  # in another order
     order = np.lexsort(seen.T)
     np.testing.assert_array_equal(seen[order], dense[np.lexsort(dense.T)])
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 20, 21, 39, 41])
+@pytest.mark.parametrize("batch_size", [1, 20, 50])
+def test_batches_of_an_epoch_have_equal_sizes_but_for_one_row(n_rows, batch_size):
+    batches = RowBatches(np.zeros((n_rows, 2)), "cpu")
+    parts = batches.shuffled(batch_size, torch.Generator().manual_seed(0))
+    sizes = [len(part) for part in parts]
+    assert sum(sizes) == n_rows
+    assert len(sizes) == -(-n_rows // batch_size)
+    assert max(sizes) <= min(sizes) + 1
 
 
 def test_order_depends_on_the_generator_only(X):
