@@ -89,6 +89,16 @@ MODELS = {
         MultVAERecommender(variational=False, random_state=0),
         {},
     ),
+    "mult-vae-bfloat16": (
+        "MultVAERecommender, bfloat16 products",
+        MultVAERecommender(precision="bfloat16", random_state=0),
+        {},
+    ),
+    "mult-dae-bfloat16": (
+        "Mult-DAE, bfloat16 products",
+        MultVAERecommender(variational=False, precision="bfloat16", random_state=0),
+        {},
+    ),
 }
 # Blends of models in their best settings of the fold.
 BLENDS = {

@@ -32,17 +32,12 @@ WIDE = ("citeulike-t", "yelp2018-part", "amazon-book-part")
 BASE = MultVAERecommender(precision="bfloat16", random_state=0)
 VARIANTS = (
     {},
-    {"batch_size": 500},
     {"batch_size": 125},
-    {"max_iter": 10},
     {"max_iter": 40},
-    {"alpha": 0.3},
     {"alpha": 1.0},
     {"alpha": 3.0},
-    {"dropout": 0.5},
     {"dropout": 0.7},
     {"label_smoothing": 0.5},
-    {"label_smoothing": 0.0},
     {"initial_log_variance": -6.0},
     {"beta": 0.05},
     {"variational": False},
