@@ -1,16 +1,22 @@
 """skorch callbacks of the package, and the list of callbacks of a fit."""
 
+import time
+import warnings
+
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 from skorch.utils import noop
 from tqdm.auto import tqdm
 
 from skvae._training._schedules import make_lr_schedule
 
+# A fit that would take longer warns of it, after so many steps.
+LONG_FIT_SECONDS, STEPS_TO_ESTIMATE = 3600, 5
 BEST_WEIGHTS = "best_weights"  # name of the callback that keeps them
 # Names of the callbacks that a fit makes itself; "epoch_timer" is skorch's.
 CALLBACK_NAMES = {
     BEST_WEIGHTS,
     "epoch_timer",
+    "long_fit",
     "lr_schedule",
     "print_log",
     "progress",
@@ -95,6 +101,45 @@ class ProgressBar(Callback):
         return f"{self.description}, epoch {n_done}/{self.n_epochs}"
 
 
+class LongFitWarning(Callback):
+    """Warn of a fit that would take more than an hour, a few steps after its start.
+
+    Parameters
+    ----------
+    n_steps : int
+        Planned steps.
+    description : str
+        What is fitted, for the warning.
+    """
+
+    def __init__(self, n_steps, description):
+        self.n_steps = n_steps
+        self.description = description
+
+    def on_train_begin(self, net, **kwargs):
+        """Start to count."""
+        self.n_done_ = 0
+
+    def on_batch_end(self, net, **kwargs):
+        """Estimate the time once, without the first step, which is slower."""
+        self.n_done_ += 1
+        if self.n_done_ == 1:
+            self.started_ = time.perf_counter()
+        elif self.n_done_ == 1 + STEPS_TO_ESTIMATE:
+            seconds = (time.perf_counter() - self.started_) / STEPS_TO_ESTIMATE
+            planned = seconds * self.n_steps
+            if planned > LONG_FIT_SECONDS:
+                warnings.warn(
+                    f"This fit of {self.description} will take about "
+                    f"{planned / 3600:.1f} hours, for {self.n_steps} steps of "
+                    f"{seconds:.2g} s. Fewer epochs, components, hidden units or rows, "
+                    "precision='bfloat16' or a GPU as device shorten it. It can be "
+                    "interrupted, and keeps what it has learned until then.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+
+
 def check_callbacks(callbacks):
     """Raise a ValueError unless `callbacks` holds skorch callbacks, named or not."""
     for callback in callbacks or ():
@@ -164,7 +209,7 @@ def make_callbacks(
     callbacks : list of (str, Callback) or Callback
     """
     validated = score_function is not None
-    made = []
+    made = [("long_fit", LongFitWarning(n_epochs * steps_per_epoch, description))]
     if validated:
         made.append(("validation_score", ValidationScore(score_function)))
     if verbose == 1:
