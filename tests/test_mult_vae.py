@@ -63,6 +63,21 @@ def test_ranks_better_than_popularity_for_new_users():
     )
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_catalogue_too_wide_for_a_batch_of_logits_is_fitted_in_blocks(
+    interactions, monkeypatch, precision
+):
+    settings = {**SMALL, "label_smoothing": 0.5, "precision": precision}
+    expected = MultVAERecommender(**settings).fit(interactions)
+    monkeypatch.setattr("skvae._nn._likelihoods.MAX_LOGITS", 0)
+    monkeypatch.setattr("skvae._nn._likelihoods.LOGITS_IN_BLOCK", 256)
+    found = MultVAERecommender(**settings).fit(interactions)
+    rounding = 1e-5 if precision == "float32" else 2**-8
+    np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=rounding)
+    scores, same = (m.decision_function(interactions) for m in (found, expected))
+    np.testing.assert_allclose(scores, same, atol=10 * rounding * np.abs(same).max())
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_permuting_items_of_weights_and_data_permutes_the_scores(interactions, tied):
     settings = {**SMALL, "tied_weights": tied, "hidden_layer_sizes": (9,)}

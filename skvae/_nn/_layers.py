@@ -110,6 +110,11 @@ class MLP(nn.Module):
         return self.layers[-1](hidden)
 
     @property
+    def output_weight(self):
+        """Weight of the last layer, of shape (n_in, n_out)."""
+        return self.layers[-1].weight
+
+    @property
     def output_bias(self):
         """Bias of the last layer."""
         return self.layers[-1].bias
@@ -139,11 +144,19 @@ class TiedMLP(nn.Module):
 
     def forward(self, x, generator=None):
         """Map rows from the output width of `layers` back to their input width."""
-        for i, (layer, bias) in enumerate(zip(self._layers, self.biases, strict=True)):
-            if i:
-                x = dropout(ACTIVATIONS[self.activation](x), self.dropout, generator)
-            x = affine(bias, x, layer.weight.T)
+        return affine(self.biases[-1], self.hidden(x, generator), self.output_weight)
+
+    def hidden(self, x, generator=None):
+        """Return the output of the last hidden layer, or `x` if there is none."""
+        for layer, bias in zip(self._layers[:-1], self.biases, strict=False):
+            x = ACTIVATIONS[self.activation](affine(bias, x, layer.weight.T))
+            x = dropout(x, self.dropout, generator)
         return x
+
+    @property
+    def output_weight(self):
+        """Weight of the last layer, of shape (n_in, n_out)."""
+        return self._layers[-1].weight.T
 
     @property
     def output_bias(self):

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from skvae._nn._buffers import empty
+from skvae._nn._layers import affine
 from skvae._nn._sparse_rows import SparseRows
 
 # In standard units, where all features together have variance 1: the logarithm of the
@@ -21,6 +22,9 @@ NOISE_GAIN = 4.0
 # Keep squares and sums finite in float32 for rows far from the training data.
 MAX_ABS_STANDARDIZED = 1e9
 MAX_LOG_RATE = 60.0
+# Logits of a batch that are computed at once, at most: half a gigabyte. Of more logits,
+# those in a block.
+MAX_LOGITS, LOGITS_IN_BLOCK = 2**27, 2**22
 
 
 class Generators(NamedTuple):
@@ -75,6 +79,22 @@ class Likelihood(ABC):
     def nll(self, outputs, rows):
         """Loss of each row, its negative log-likelihood: shape (n_rows,)."""
         return -self.log_prob(outputs, rows)
+
+    def nll_of_layer(self, hidden, weight, bias, rows):
+        """Compute `nll` of the outputs ``hidden @ weight + bias``.
+
+        Parameters
+        ----------
+        hidden : Tensor of shape (n_rows, n_hidden)
+            Last hidden layer of the decoder.
+        weight : Tensor of shape (n_hidden, n_features)
+            Weight of its output layer.
+        bias : Tensor of shape (n_features,)
+            Bias of its output layer.
+        rows : SparseRows or Tensor of shape (n_rows, n_features)
+            Data, in the units of X.
+        """
+        return self.nll(affine(bias, hidden, weight), rows)
 
     def loss_of_units(self, n_features):
         """Part of the loss of a row that only the units of the data determine."""
@@ -163,6 +183,16 @@ class Multinomial(Likelihood):
         """
         return _MultinomialNLL.apply(logits, rows, self.label_smoothing)
 
+    def nll_of_layer(self, hidden, weight, bias, rows):
+        """Compute `nll` of a linear layer; of one with very many outputs in blocks.
+
+        Then no tensor of rows by columns is made, but four products instead of three,
+        because the gradient computes the logits again.
+        """
+        if hidden.shape[0] * weight.shape[1] <= MAX_LOGITS:
+            return super().nll_of_layer(hidden, weight, bias, rows)
+        return _BlockwiseNLL.apply(hidden, weight, bias, rows, self.label_smoothing)
+
     def log_prob(self, logits, rows):
         """Log-probability of each row given its number of counts: shape (n_rows,)."""
         coefficient = torch.lgamma(rows.row_sums() + 1) - rows.row_sums(
@@ -237,6 +267,74 @@ class _MultinomialNLL(torch.autograd.Function):
         observed = (1.0 - smoothing) * rows.values * rows.spread(grad_output)
         grad.view(-1).index_add_(0, rows.flat_index, observed, alpha=-1)
         return grad, None, None
+
+
+class _BlockwiseNLL(torch.autograd.Function):
+    """The loss of a linear layer from blocks of its columns, computed twice."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, rows: SparseRows, label_smoothing):
+        totals = rows.row_sums()
+        logsumexp = hidden.new_full((rows.n_rows,), -torch.inf)
+        logit_sum, observed = torch.zeros_like(totals), torch.zeros_like(totals)
+        for columns, logits in _logit_blocks(hidden, weight, bias):
+            block_sum = torch.logsumexp(logits, dim=1)
+            logsumexp = torch.logaddexp(logsumexp, block_sum)
+            logit_sum += logits.sum(dim=1)
+            stored, row, column = _stored_in(rows, columns)
+            picked = rows.values[stored] * logits[row, column]
+            observed.index_add_(0, row, picked)
+        ctx.save_for_backward(hidden, weight, bias, totals, logsumexp)
+        ctx.rows, ctx.label_smoothing = rows, label_smoothing
+        ctx.autocast = _autocast_as_now(hidden.device.type)
+        mean_logit = logit_sum / rows.n_columns
+        targets = observed + label_smoothing * (totals * mean_logit - observed)
+        return totals * logsumexp - targets
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output):
+        hidden, weight, bias, totals, logsumexp = ctx.saved_tensors
+        rows, smoothing = ctx.rows, ctx.label_smoothing
+        row_weight = (totals * grad_output)[:, None]
+        observed = (1.0 - smoothing) * rows.values * rows.spread(grad_output)
+        grad_hidden = torch.zeros_like(hidden)
+        grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
+        with ctx.autocast:
+            for columns, logits in _logit_blocks(hidden, weight, bias):
+                grad = logits.sub_(logsumexp[:, None]).exp_()
+                grad.sub_(smoothing / rows.n_columns).mul_(row_weight)
+                stored, row, column = _stored_in(rows, columns)
+                grad.index_put_((row, column), -observed[stored], accumulate=True)
+                grad_bias[columns] = grad.sum(dim=0)
+                grad_weight[:, columns] = (hidden.T @ grad).to(weight.dtype)
+                grad_hidden += grad @ weight[:, columns].T
+        return grad_hidden, grad_weight, grad_bias, None, None
+
+
+def _logit_blocks(hidden, weight, bias):
+    """Yield (slice of columns, logits of these) of a linear layer."""
+    n_columns = max(1, LOGITS_IN_BLOCK // max(1, hidden.shape[0]))
+    for start in range(0, weight.shape[1], n_columns):
+        columns = slice(start, min(start + n_columns, weight.shape[1]))
+        logits = torch.addmm(bias[columns], hidden, weight[:, columns])
+        yield columns, logits.to(weight.dtype)
+
+
+def _stored_in(rows, columns):
+    """Places of the stored values of some columns: among values, row, and column."""
+    inside = (rows.indices >= columns.start) & (rows.indices < columns.stop)
+    stored = inside.nonzero().squeeze(1)
+    return stored, rows.row_index[stored], rows.indices[stored] - columns.start
+
+
+def _autocast_as_now(device_type):
+    """Autocast for the backward pass as it is in the forward pass."""
+    return torch.autocast(
+        device_type,
+        dtype=torch.get_autocast_dtype(device_type),
+        enabled=torch.is_autocast_enabled(device_type),
+    )
 
 
 def _observed_log_prob(logits, probability, rows, *, quick):

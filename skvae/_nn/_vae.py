@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from skvae._nn._custom_network import CustomNetwork
 from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
@@ -142,6 +143,20 @@ class VAE(nn.Module):
         """Return the parameters of the likelihood, of shape (n_rows, n_features)."""
         return self.decoder(z, generator)
 
+    def user_vectors(self, x):
+        """Vectors whose products with `item_vectors` are the outputs of the decoder.
+
+        They are the last hidden layer, and 1 for the bias: (n_rows, n_hidden + 1).
+        """
+        hidden = self.decoder.hidden(self.encode(x))
+        return F.pad(hidden, (0, 1), value=1.0)
+
+    @property
+    def item_vectors(self):
+        """Weights and bias of each output: (n_features, n_hidden + 1)."""
+        bias = self.decoder.output_bias
+        return torch.cat([self.decoder.output_weight.T, bias[:, None]], dim=1)
+
     def forward(self, x, generator):
         """Compute negative log-likelihood and KL of each row, with one draw from q.
 
@@ -167,7 +182,11 @@ class VAE(nn.Module):
             noise = torch.empty_like(mean).normal_(generator=generator)
             z = mean + torch.exp(0.5 * log_variance) * noise
             kl = kl_to_standard_normal(mean, log_variance).sum(dim=1)
-        return self.likelihood.nll(self.decode(z, generator), x), kl
+        if isinstance(self.decoder, CustomNetwork):
+            return self.likelihood.nll(self.decode(z, generator), x), kl
+        hidden = self.decoder.hidden(z, generator)
+        weight, bias = self.decoder.output_weight, self.decoder.output_bias
+        return self.likelihood.nll_of_layer(hidden, weight, bias, x), kl
 
     @torch.no_grad()
     def shift_outputs(self, amount):

@@ -66,6 +66,60 @@ def test_hand_written_gradient_agrees_with_numerical(rows, logits, label_smoothi
     assert torch.autograd.gradcheck(lambda f: nll(f, rows), (logits,))
 
 
+@pytest.fixture
+def blockwise(monkeypatch):
+    """Make the loss of a layer visit three columns of the six rows at a time."""
+    monkeypatch.setattr("skvae._nn._likelihoods.MAX_LOGITS", 0)
+    monkeypatch.setattr("skvae._nn._likelihoods.LOGITS_IN_BLOCK", 18)
+
+
+@pytest.fixture
+def layer():
+    """Input, weight and bias of a layer with eight outputs, in float64."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((6, 4), (4, 8), (8,))
+    tensors = [
+        torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes
+    ]
+    return [tensor.requires_grad_() for tensor in tensors]
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_loss_in_blocks_and_its_gradient_are_those_at_once(
+    rows, layer, label_smoothing, transposed, blockwise
+):
+    hidden, weight, bias = layer
+    if transposed:  # as the weight of a tied decoder
+        weight = weight.detach().T.contiguous().T.requires_grad_()
+    multinomial = Multinomial(label_smoothing)
+    scale = torch.arange(1.0, 7.0)
+    found = multinomial.nll_of_layer(hidden, weight, bias, rows)
+    expected = multinomial.nll(hidden @ weight + bias, rows)
+    torch.testing.assert_close(found, expected)
+    gradients = [
+        torch.autograd.grad(loss @ scale.double(), (hidden, weight, bias))
+        for loss in (found, expected)
+    ]
+    for ours, dense in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, dense)
+    assert gradients[0][1].stride() == weight.stride()
+
+
+def test_the_gradient_in_blocks_agrees_with_numerical(rows, layer, blockwise):
+    def nll(*layer):
+        return Multinomial(0.3).nll_of_layer(*layer, rows)
+
+    assert torch.autograd.gradcheck(nll, layer)
+
+
+def test_the_loss_in_blocks_is_finite_for_logits_of_any_size(rows, layer, blockwise):
+    hidden, weight, bias = (1e3 * part.detach() for part in layer)
+    expected = Multinomial().nll(hidden @ weight + bias, rows)
+    found = Multinomial().nll_of_layer(hidden, weight, bias, rows)
+    torch.testing.assert_close(found, expected)
+
+
 def test_hand_written_bernoulli_gradient_agrees_with_numerical(rows, logits):
     shares = rows.with_values(rows.values.clamp(max=1.0) * 0.8)
     logits.requires_grad_()
