@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skvae._base._attribute_types import array, curve
 from skvae._base._module import fitting, own_validation
-from skvae._base._recommender import DENSE_SCORES, RecommenderMixin
+from skvae._base._recommender import DENSE_SCORES, InnerProductMixin
 from skvae._base._trained import TrainedEstimator
 from skvae._collaborative._content import (
     ContentSettings,
@@ -54,7 +54,7 @@ def _has_content(module):
     return module.content is not None
 
 
-class CollaborativeVAE(RecommenderMixin, TrainedEstimator):
+class CollaborativeVAE(InnerProductMixin, TrainedEstimator):
     r"""Recommend items to users from interactions and from the content of the items.
 
     Users and items have factors whose products score the interactions, as in weighted
@@ -235,6 +235,9 @@ class CollaborativeVAE(RecommenderMixin, TrainedEstimator):
 
     best_iter_ : int
         Round that was kept, counted from 1. Only with validation.
+
+    item_vectors_ : ndarray of shape (n_items, n_dimensions), float32
+        Vectors of the items, whose inner products with `user_vectors` are the scores.
 
     n_features_in_ : int
         Number of items.

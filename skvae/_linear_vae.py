@@ -15,6 +15,7 @@ from skvae._base._attribute_types import number
 from skvae._base._module import ModuleEstimator, fitting, own_validation
 from skvae._base._recommender import (
     DENSE_SCORES,
+    InnerProductMixin,
     RecommenderMixin,
     hold_out_users,
 )
@@ -57,7 +58,7 @@ SMALLEST_VARIANCE = 1e-6
 MIN_PIVOT = 1e-2
 
 
-class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
+class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
     r"""Recommend by a linear variational autoencoder, fitted in closed form.
 
     A VAE whose encoder and decoder are linear and whose likelihood is gaussian has a
@@ -135,6 +136,9 @@ class LinearVAERecommender(RecommenderMixin, ModuleEstimator):
     best_validation_score_ : float
         Score of the users who were held out. Only if something was "auto", or with a
         validation set.
+
+    item_vectors_ : ndarray of shape (n_items, n_dimensions), float32
+        Vectors of the items, whose inner products with `user_vectors` are the scores.
 
     n_features_in_ : int
         Number of items.

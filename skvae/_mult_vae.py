@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from skvae._base._attribute_types import array
-from skvae._base._recommender import RecommenderMixin, hold_out_users
+from skvae._base._recommender import InnerProductMixin, hold_out_users
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
 from skvae._training import MAX_TOTAL, Stream, computation, make_generator
@@ -27,7 +27,7 @@ from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes, check_positive_int, errors_naming
 
 
-class MultVAERecommender(RecommenderMixin, BaseVAE):
+class MultVAERecommender(InnerProductMixin, BaseVAE):
     r"""Recommend items to users by Mult-VAE or Mult-DAE.
 
     Each row of `X` is a user, each column an item. An encoder maps a user's row to a
@@ -201,6 +201,9 @@ class MultVAERecommender(RecommenderMixin, BaseVAE):
 
     beta_path_ : dict of str to ndarray
         "beta" and "score" by epoch of the search. Only with ``beta="auto"``.
+
+    item_vectors_ : ndarray of shape (n_items, n_dimensions), float32
+        Vectors of the items, whose inner products with `user_vectors` are the scores.
 
     n_features_in_ : int
         Number of items.

@@ -177,6 +177,26 @@ def test_recommender_contract(estimator, check):
     check(estimator)
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LinearVAERecommender(),
+        MultVAERecommender(**SMALL),
+        MultVAERecommender(**SMALL, variational=False),
+        MultVAERecommender(**SMALL, hidden_layer_sizes=(7,)),
+        MultVAERecommender(**SMALL, hidden_layer_sizes=(7, 6), tied_weights=False),
+        WithItemFeatures(**FEW_ROUNDS),
+    ],
+    ids=str,
+)
+def test_products_of_vectors_are_the_scores(estimator):
+    X = make_interactions(60, 40, random_state=0).matrix
+    estimator = clone(estimator).set_params(random_state=0).fit(X[:50])
+    expected = estimator.decision_function(X[50:])
+    scores = estimator.user_vectors(X[50:]) @ estimator.item_vectors_.T
+    np.testing.assert_allclose(scores, expected, atol=1e-5 * np.abs(expected).max())
+
+
 # What `fit` promises in every estimator
 
 ROWS = make_interactions(150, 60, random_state=0).matrix

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from skvae._training import computation
@@ -12,7 +13,7 @@ from skvae.metrics import make_ranking_scorer
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._long_table import refuse_long_table
 from skvae.utils._sparse import canonical_csr, check_interactions
-from skvae.utils._top_k import gather_scores, rank_batches
+from skvae.utils._top_k import check_items, gather_scores, rank_batches
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, Ranking
 from skvae.utils._validation import check_float32_range, check_input, errors_naming
 
@@ -25,6 +26,8 @@ class RecommenderMixin(metaclass=ABCMeta):
 
     A subclass defines `_iter_scores(X)`, and lists this class before its other bases.
     """
+
+    n_features_in_: int
 
     @abstractmethod
     def _iter_scores(self, X):
@@ -122,6 +125,55 @@ class RecommenderMixin(metaclass=ABCMeta):
             X,
             n_items,
             exclude_seen=exclude_seen,
+            candidates=candidates,
+            return_scores=return_scores,
+        )
+
+    @computation()
+    def similar_items(
+        self,
+        items: ArrayLike,
+        n_items: int = 10,
+        *,
+        candidates: ArrayLike | None = None,
+        return_scores: bool = False,
+    ) -> Ranking:
+        """Rank the items that go with each of some items.
+
+        They are those recommended to a user who has this item alone.
+
+        Parameters
+        ----------
+        items : array-like of int, shape (n_queries,)
+            Columns of the items whose company is asked for.
+        n_items : int, default=10
+            How many items for each of them.
+        candidates : array-like of int, shape (n_candidates,), default=None
+            Rank only these items, as in `recommend`.
+        return_scores : bool, default=False
+            Return the scores too.
+
+        Returns
+        -------
+        similar : ndarray of shape (n_queries, n_items), int64
+            Columns of the items, best first, without the item itself.
+        scores : ndarray of shape (n_queries, n_items), float32
+            Their scores, minus infinity for -1. Only with `return_scores`.
+
+        Raises
+        ------
+        ValueError
+            If an item is not in the catalogue, or if `n_items` is larger than the
+            number of items.
+        """
+        check_is_fitted(self)
+        n_catalogue = self.n_features_in_
+        columns = check_items(items, n_catalogue, "items")
+        n_queries = len(columns)
+        parts = (np.ones(n_queries, np.float32), columns, np.arange(n_queries + 1))
+        return self._recommend(
+            sp.csr_array(parts, shape=(n_queries, n_catalogue)),
+            n_items,
             candidates=candidates,
             return_scores=return_scores,
         )
@@ -226,6 +278,41 @@ class RecommenderMixin(metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         return tags
+
+
+class InnerProductMixin(RecommenderMixin):
+    """Recommender whose scores are inner products of vectors, a `ModuleEstimator`.
+
+    Its module has a method `user_vectors` and an attribute `item_vectors`.
+    """
+
+    _module: Any
+    _gather_rows: Any
+
+    @computation()
+    def user_vectors(self, X: MatrixLike) -> NDArray[np.float32]:
+        """Compute vectors whose inner products with `item_vectors_` are the scores.
+
+        An index for inner products finds the best items with them.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+
+        Returns
+        -------
+        U : ndarray of shape (n_users, n_dimensions), float32
+            ``U @ item_vectors_.T`` is `decision_function` of X, but for rounding.
+        """
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        return self._gather_rows(X, self._module.user_vectors)
+
+    @property
+    def item_vectors_(self):
+        """Vectors of the items, as in `user_vectors`: (n_items, n_dimensions)."""
+        return self._module.item_vectors.detach().cpu().numpy()
 
 
 def hold_out_users(X, n_users, seed):

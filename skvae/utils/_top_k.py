@@ -91,21 +91,47 @@ def check_candidates(candidates, n_catalogue):
     """
     if candidates is None:
         return None
-    with errors_naming("candidates", candidates):
-        candidates = np.asarray(candidates)
-    kinds = "iu" if candidates.size else "iuf"  # an empty list has no integers
-    if candidates.ndim != 1 or candidates.dtype.kind not in kinds:
+    return np.unique(check_items(candidates, n_catalogue, "candidates"))
+
+
+def check_items(items, n_catalogue, name):
+    """Check the columns of some items, and convert them to int64.
+
+    Parameters
+    ----------
+    items : array-like of shape (n_items,), int
+        The value to check.
+
+    n_catalogue : int
+        Number of items in the catalogue.
+
+    name : str
+        Name of the argument, for errors.
+
+    Returns
+    -------
+    items : ndarray of shape (n_items,), int64
+
+    Raises
+    ------
+    ValueError
+        If they are not a 1-D array of integers in ``[0, n_catalogue)``. It may be
+        empty.
+    """
+    with errors_naming(name, items):
+        items = np.asarray(items)
+    kinds = "iu" if items.size else "iuf"  # an empty list has no integers
+    if items.ndim != 1 or items.dtype.kind not in kinds:
         raise ValueError(
-            f"candidates has shape {candidates.shape} and dtype {candidates.dtype}; "
-            "pass a 1-D array of item indices; convert a mask by np.flatnonzero(mask)."
+            f"{name} has shape {items.shape} and dtype {items.dtype}; pass a 1-D array "
+            "of item indices; convert a mask by np.flatnonzero(mask)."
         )
-    candidates = np.unique(candidates).astype(np.int64)
-    if candidates.size and (candidates[0] < 0 or candidates[-1] >= n_catalogue):
+    if items.size and (items.min() < 0 or items.max() >= n_catalogue):
         raise ValueError(
-            f"candidates range from {candidates[0]} to {candidates[-1]} but there are "
+            f"{name} range from {items.min()} to {items.max()} but there are "
             f"{n_catalogue} items; pass indices from 0 to {n_catalogue - 1}."
         )
-    return candidates
+    return items.astype(np.int64)
 
 
 def check_n_items(n_items, n_catalogue):

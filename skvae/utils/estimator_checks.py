@@ -237,6 +237,29 @@ def check_too_few_unseen_items(name, estimator_orig):
     assert estimator.predict(almost_all)[1] == -1
 
 
+def check_similar_items(name, estimator_orig):
+    """`similar_items` ranks for a user who has the item alone."""
+    X = _interactions()
+    estimator = _fit(estimator_orig, X)
+    queries = np.array([7, 2, 7])
+    alone = np.zeros((3, X.shape[1]))
+    alone[np.arange(3), queries] = 1
+    items, scores = estimator.similar_items(queries, 5, return_scores=True)
+    expected = estimator.recommend(alone, 5, return_scores=True)
+    np.testing.assert_array_equal(items, expected[0])
+    np.testing.assert_array_equal(scores, expected[1])
+    some = estimator.similar_items(queries, 1, candidates=[7, 3])
+    np.testing.assert_array_equal(some[[0, 2]], [[3], [3]])
+    for wrong in ([X.shape[1]], [-1], [0.5], 3):
+        try:
+            estimator.similar_items(wrong)
+        except ValueError:
+            continue
+        raise AssertionError(
+            f"{name}: similar_items must raise a ValueError for items={wrong!r}."
+        )
+
+
 def check_user_without_history(name, estimator_orig):
     """A user without interactions gets finite scores and a full list."""
     X = _interactions()
@@ -376,6 +399,7 @@ RECOMMENDER_CHECKS = (
     check_candidates_restrict_the_ranking,
     check_too_few_candidates,
     check_too_few_unseen_items,
+    check_similar_items,
     check_user_without_history,
     check_input_formats_agree,
     check_stored_zeros_and_duplicates,
