@@ -61,13 +61,17 @@ MODELS = {
     ),
     "als": (
         "iALS: CollaborativeVAE without content",
-        CollaborativeVAE(random_state=0),
-        {"b": [0.003, 0.01, 0.025, 0.1], "lambda_v": [0.3, 2.0]},
+        CollaborativeVAE(b=1.0, random_state=0),
+        [  # the grid of implicit's ALS, by other names
+            {"a": [a], "lambda_u": [penalty], "lambda_v": [penalty]}
+            for a in (1.0, 40.0)
+            for penalty in (1.0, 5.0, 20.0, 50.0)
+        ],
     ),
     "implicit": (
         "ALS of implicit",
         ImplicitALS(random_state=0),
-        {"alpha": [1, 40], "regularization": [0.01, 1, 5, 20]},
+        {"alpha": [1, 40], "regularization": [1, 5, 20, 50]},
     ),
     "linear": (
         "LinearVAERecommender",
