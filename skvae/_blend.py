@@ -15,14 +15,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from skvae._base._module import fitting, own_validation
-from skvae._base._recommender import RecommenderMixin, hold_out_users
+from skvae._base._recommender import (
+    MAX_VALIDATION_USERS,
+    RecommenderMixin,
+    hold_out_users,
+)
 from skvae._training import RowBatches, draw_seed
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.model_selection._top_items import row_chunks
 from skvae.utils._typing import ArrayLike, MatrixLike, RandomState
 
-# Users that are held out at most to find the weights.
-MAX_VALIDATION_USERS = 500
 # Steps from no weight to all weight, and settings of the grid of weights, at most.
 MAX_STEPS, MAX_SETTINGS = 20, 150
 
@@ -74,7 +76,8 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
         Weights, with a sum of 1.
 
     best_validation_score_ : float
-        Score of the users who were held out. Only if the weights were "auto".
+        Score of the users who were held out. Only if the weights of two recommenders
+        or more were "auto".
 
     n_features_in_ : int
         Number of items.
@@ -178,7 +181,7 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
                 default=None
             Interactions to fold in for validation, by which weights are found. The
-            recommenders are then fitted once, on X.
+            recommenders are then fitted once, on X. Not used if weights are given.
         y_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
                 default=None
             Held-out interactions of the same users, the truth.
@@ -200,19 +203,20 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
             X = self._check_rows(X, reset=True)
             names, models = self._check_estimators()
             automatic = isinstance(self.weights, str)
+            weights = np.ones(len(models))
+            if not automatic:
+                weights = self._check_weights(len(models))
             X_train, validation = X, own_validation(self, X_val, y_val)
             if automatic and validation is None and len(models) > 1:
                 X_train, *validation = self._hold_out(X)
             self.__dict__.pop("best_validation_score_", None)
-            weights = np.ones(len(models))
             fitted = self._fit_all(names, models, X_train)
-            if not automatic:
-                weights = self._check_weights(len(models))
-            elif len(models) > 1:
+            if automatic and len(models) > 1:
                 weights, self.best_validation_score_ = _best_weights(
                     fitted, validation, self.scoring
                 )
             if X_train is not X:
+                del fitted  # of the memory for both
                 fitted = self._fit_all(names, models, X)
             self.estimators_ = fitted
             self.named_estimators_ = Bunch(**dict(zip(names, fitted, strict=True)))
@@ -257,10 +261,13 @@ class BlendRecommender(RecommenderMixin, _BaseComposition):
         return weights
 
     def _hold_out(self, X):
-        n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-        seed = draw_seed(self.random_state)
-        split = hold_out_users(X, min(n_val, MAX_VALIDATION_USERS), seed)
-        if split is None or split[0].nnz == 0:
+        split = hold_out_users(
+            X,
+            self.validation_fraction,
+            draw_seed(self.random_state),
+            max_users=MAX_VALIDATION_USERS,
+        )
+        if split is None:
             raise ValueError(
                 "No users can be held out to find the weights: X has "
                 f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items. "

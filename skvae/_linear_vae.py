@@ -15,6 +15,7 @@ from skvae._base._attribute_types import number
 from skvae._base._module import ModuleEstimator, fitting, own_validation
 from skvae._base._recommender import (
     DENSE_SCORES,
+    MAX_VALIDATION_USERS,
     InnerProductMixin,
     RecommenderMixin,
     hold_out_users,
@@ -33,8 +34,6 @@ from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes
 
-# Users that are held out at most for the choice of what is "auto".
-MAX_VALIDATION_USERS = 500
 # Output exponents to choose from. The first one serves the choice of the noise.
 OUTPUT_EXPONENTS = (0.15, 0.0, 0.3)
 # Bounds of the number of components that is "auto", and items for each of them.
@@ -285,9 +284,10 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
             seed = draw_seed(self.random_state)
             X_train = X
             if validation is None and self._chooses:
-                n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-                split = hold_out_users(X, min(n_val, MAX_VALIDATION_USERS), seed)
-                if split is not None and split[0].nnz:
+                split = hold_out_users(
+                    X, self.validation_fraction, seed, max_users=MAX_VALIDATION_USERS
+                )
+                if split is not None:
                     X_train, *validation = split
             self._fit(X, X_train, validation, seed)
         return self
@@ -354,8 +354,7 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
         if self.noise_variance_ == 0:
             raise ValueError(
                 "There is no density as the noise variance is zero; fit with a "
-                "positive noise_variance, or with fewer components than items and "
-                "users."
+                "positive noise_variance."
             )
         X = self._check_rows(X, reset=False)
         return self._gather_rows(X, self._module.log_prob, self._module.n_components)
@@ -473,7 +472,8 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
         if self.noise_variance == "last":
             places = [LAST]
         if self.noise_variance == "auto":
-            places = range(len(noise_candidates(spectrum, n_components)))
+            candidates = noise_candidates(spectrum, n_components)
+            places = np.unique(candidates, return_index=True)[1].tolist()
         if self.output_exponent == "auto":
             exponents = OUTPUT_EXPONENTS
         if validation is None:
@@ -559,7 +559,7 @@ class Spectrum(NamedTuple):
 
 
 def noise_candidates(spectrum, n_components):
-    """Values of the noise variance to choose from, increasing, at least two.
+    """Values of the noise variance to choose from, increasing, some perhaps equal.
 
     Parameters
     ----------
@@ -573,9 +573,9 @@ def noise_candidates(spectrum, n_components):
     noise : ndarray of shape (n_candidates,), float64
         First that of the greatest likelihood, the mean of the variances in the
         directions that are left (Tipping & Bishop 1999, eq. 8). Then half the variance
-        of the last component, and the variances of the last one and of those at half
-        as many components, a quarter, and so on. Their number depends on
-        `n_components` alone.
+        of the last component if that is more, and the variances of the last one and of
+        those at half as many components, a quarter, and so on; none is above half the
+        greatest variance. Their number depends on `n_components` alone.
     """
     variances = spectrum.variances[:n_components].numpy()
     n_rest = spectrum.components.shape[0] - n_components

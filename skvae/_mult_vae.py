@@ -412,6 +412,27 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         Z = check_codes(Z, self._module.n_components)
         return self._gather_rows(Z, self._module.decode)
 
+    @computation()
+    def user_vectors(self, X: MatrixLike) -> NDArray[np.float32]:
+        """Compute vectors whose inner products with `item_vectors_` are the scores.
+
+        They are the last hidden layer of the decoder, and 1 for the bias of the items.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of the users, who need not have been in the training data.
+
+        Returns
+        -------
+        U : ndarray of shape (n_users, n_dimensions), float32
+            ``U @ item_vectors_.T`` is `decision_function` of X, but for rounding.
+        """
+        check_is_fitted(self)
+        return self._gather_rows(
+            self._check_rows(X, reset=False), self._module.user_vectors
+        )
+
     @available_if(is_variational)
     @computation("draw fewer n_samples at a time")
     def sample(
@@ -573,8 +594,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
 
     def _split_validation(self, X, seed):
         """Hold out whole users, and of these a part of the interactions."""
-        n_val = int(np.ceil(self.validation_fraction * X.shape[0]))
-        split = hold_out_users(X, n_val, seed)
+        split = hold_out_users(X, self.validation_fraction, seed)
         if split is None:
             raise ValueError(
                 "No users can be held out for validation: X has "

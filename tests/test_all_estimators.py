@@ -195,6 +195,8 @@ def test_products_of_vectors_are_the_scores(estimator):
     expected = estimator.decision_function(X[50:])
     scores = estimator.user_vectors(X[50:]) @ estimator.item_vectors_.T
     np.testing.assert_allclose(scores, expected, atol=1e-5 * np.abs(expected).max())
+    estimator.item_vectors_[:] = 0  # those of the model stay
+    np.testing.assert_array_equal(estimator.decision_function(X[50:]), expected)
 
 
 # What `fit` promises in every estimator

@@ -166,3 +166,9 @@ def test_verbose_names_the_recommenders(capsys):
     assert capsys.readouterr().out == ""
     blend(weights=[1, 1], verbose=1).fit(X)
     assert "fitting ease on 500 users" in capsys.readouterr().out
+
+
+def test_wrong_weights_are_refused_before_the_recommenders_are_fitted(monkeypatch):
+    monkeypatch.setattr(EASE, "fit", None)
+    with pytest.raises(ValueError, match="weights has shape"):
+        blend(weights=[1, 2, 3]).fit(X)

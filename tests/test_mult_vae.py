@@ -387,6 +387,8 @@ def test_bad_validation_sets_are_refused(interactions):
         model.fit(interactions, X_val=interactions, y_val=held_out)
     with pytest.raises(ValueError, match="No users can be held out"):
         model.set_params(early_stopping=True).fit(sp.csr_array(np.eye(6)))
+    with pytest.raises(ValueError, match="No users can be held out"):  # but all
+        model.set_params(validation_fraction=0.9).fit(interactions[:9])
 
 
 def test_wrong_number_of_items_is_refused(interactions):

@@ -3,14 +3,14 @@
     python -m benchmarks.memory.collaborative [--epochs 2] [--rounds 2]
 
 The interactions (P = 10) and the words of 25,975 articles are loaded and weighted
-before the measurement starts. The measurement is that of transformer.py.
+before the measurement starts. The measurement is that of recommender.py.
 """
 
 import argparse
 from pathlib import Path
 
 from benchmarks.environment import DATA
-from benchmarks.memory.transformer import peak_above
+from benchmarks.memory.recommender import measure
 from benchmarks.ranking.citeulike import load, tfidf
 from skvae import CollaborativeVAE
 
@@ -31,7 +31,7 @@ def main():
         ("recommend", lambda: model.recommend(train, 100)),
         ("transform_items", lambda: model.transform_items(features)),
     ]:
-        grown = peak_above(function)
+        grown = measure(function)["peak"]
         print(f"{name}: {grown / 2**20:.0f} MiB above the data", flush=True)
 
 

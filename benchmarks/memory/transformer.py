@@ -8,35 +8,11 @@ of the process during fit, transform and elbo.
 """
 
 import argparse
-import threading
-import time
 
 import numpy as np
-import psutil
 
+from benchmarks.memory.recommender import measure
 from skvae import VAETransformer
-
-
-def peak_above(function):
-    """Call a function; return the largest growth of the process in bytes."""
-    process = psutil.Process()
-    start = peak = process.memory_info().rss
-    done = threading.Event()
-
-    def watch():
-        nonlocal peak
-        while not done.is_set():
-            peak = max(peak, process.memory_info().rss)
-            time.sleep(0.005)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        function()
-    finally:
-        done.set()
-        watcher.join()
-    return peak - start
 
 
 def main():
@@ -54,10 +30,11 @@ def main():
         ("transform", lambda: model.transform(X)),
         ("elbo", lambda: model.elbo(X, n_draws=2)),
     ]:
-        started = time.perf_counter()
-        grown = peak_above(function)
-        seconds = time.perf_counter() - started
-        print(f"{name}: {grown / 2**20:.0f} MiB above the data, {seconds:.1f} s")
+        found = measure(function)
+        print(
+            f"{name}: {found['peak'] / 2**20:.0f} MiB above the data, "
+            f"{found['seconds']:.1f} s"
+        )
 
 
 if __name__ == "__main__":

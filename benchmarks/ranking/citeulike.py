@@ -28,7 +28,6 @@ from joblib import Memory
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
-from skorch.callbacks import Callback
 
 from benchmarks.environment import DATA, RESULTS, describe, environment
 from skvae import CollaborativeVAE
@@ -170,20 +169,11 @@ def run(name, protocol, seed, options):
     if deterministic and seed:
         return
     train, test, features, candidates = load(options.data, protocol)
-    curve = {}
     if not deterministic:
         model.set_params(
             random_state=seed,
             device=options.device,
             memory=Memory(options.cache, verbose=0),
-            callbacks=[
-                EachRound(
-                    lambda n: (
-                        n % 10
-                        or curve.update({n: recalls(model, train, test, candidates)})
-                    )
-                )
-            ],
         )
     start = time.perf_counter()
     model.fit(train, item_features=weigh and weigh(features))
@@ -202,27 +192,15 @@ def run(name, protocol, seed, options):
                 "protocol": kind,
                 "seed": None if deterministic else seed,
                 "recall": dict(zip(map(str, LENGTHS), figures, strict=True)),
-                "curve": curve,
                 "seconds": round(seconds, 1),
                 "parameters": {
                     key: value
                     for key, value in model.get_params().items()
-                    if key not in ("memory", "callbacks", "device", "random_state")
+                    if key not in ("memory", "device", "random_state")
                 },
                 **environment(),
             },
         )
-
-
-class EachRound(Callback):
-    """Call a function after each round with the number of rounds done."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def on_epoch_end(self, net, **kwargs):
-        """Call the function."""
-        self.function(len(net.history))
 
 
 def load(folder, protocol):

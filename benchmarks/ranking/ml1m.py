@@ -1,7 +1,7 @@
 """The recommenders and their baselines on one split of MovieLens-1M.
 
     python -m benchmarks.ranking.ml1m
-    python -m benchmarks.ranking.ml1m --only best --seeds 1 --max-iter 5
+    python -m benchmarks.ranking.ml1m --only best --seeds 1 --max-iter 5 --output trial
 
 The data are one strong-generalisation split, `ml-1m-split` in the data folder: whole
 users are held out, and a fifth of the interactions of these users is to be predicted.

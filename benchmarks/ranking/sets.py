@@ -1,7 +1,7 @@
 """Recommenders compared on several sets of interactions, with settings tuned alike.
 
     python -m benchmarks.ranking.sets
-    python -m benchmarks.ranking.sets --sets ml-1m --models linear ease
+    python -m benchmarks.ranking.sets --sets ml-1m --models linear ease --output trial
 
 On ml-1m, ml-latest-small and citeulike-t whole users are held out in five folds, so
 that every user is scored once, and a fifth of the interactions of each is to be

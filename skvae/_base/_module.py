@@ -91,9 +91,11 @@ class ModuleEstimator(
     def _map_rows(self, X, function, width=None):
         """Yield (slice, batch, function(batch)) over all rows, without noise.
 
-        `width` is the number of values per row in the widest tensor of the function.
+        `width` is the number of values per row in the widest tensor of the function. On
+        an accelerator sparse rows become dense.
         """
-        width = width or self._widest_layer
+        if width is None or self._module_device.type != "cpu":
+            width = max(width or 0, self._widest_layer)
         return map_rows(X, function, device=self._module_device, width=width)
 
     @property
@@ -150,7 +152,9 @@ class ModuleEstimator(
 
 
 @contextmanager
-def fitting(estimator):
+def fitting(
+    estimator, to_save_memory="lower batch_size, n_components or hidden_layer_sizes"
+):
     """Fit an estimator in the block, and restore it if the block raises an exception.
 
     A fit that fails leaves neither half a model nor the shape of the new data beside
@@ -159,7 +163,7 @@ def fitting(estimator):
     """
     before = dict(vars(estimator))
     try:
-        with computation("lower batch_size, n_components or hidden_layer_sizes"):
+        with computation(to_save_memory):
             yield
     except BaseException as error:
         learned = vars(estimator).get("_module") is not before.get("_module")

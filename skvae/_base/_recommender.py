@@ -1,5 +1,6 @@
 """Mixin of the recommenders: ranking, on one hook that scores items by batches."""
 
+import sys
 from abc import ABCMeta, abstractmethod
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +18,8 @@ from skvae.utils._top_k import check_items, gather_scores, rank_batches
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, Ranking
 from skvae.utils._validation import check_float32_range, check_input, errors_naming
 
+# Users that are held out at most where a few settings are chosen by them.
+MAX_VALIDATION_USERS = 500
 # What to do if there is not enough memory for the scores of all items.
 DENSE_SCORES = "pass fewer rows at a time, or rank items by recommend"
 
@@ -145,7 +148,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         Parameters
         ----------
         items : array-like of int, shape (n_queries,)
-            Columns of the items whose company is asked for.
+            Columns of the items to find similar items for.
         n_items : int, default=10
             How many items for each of them.
         candidates : array-like of int, shape (n_candidates,), default=None
@@ -156,7 +159,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         Returns
         -------
         similar : ndarray of shape (n_queries, n_items), int64
-            Columns of the items, best first, without the item itself.
+            Columns of the items, best first, without the item itself. If fewer than
+            `n_items` are left to rank, -1 follows.
         scores : ndarray of shape (n_queries, n_items), float32
             Their scores, minus infinity for -1. Only with `return_scores`.
 
@@ -281,15 +285,15 @@ class RecommenderMixin(metaclass=ABCMeta):
 
 
 class InnerProductMixin(RecommenderMixin):
-    """Recommender whose scores are inner products of vectors, a `ModuleEstimator`.
+    """Recommender whose scores are inner products of vectors.
 
-    Its module has a method `user_vectors` and an attribute `item_vectors`.
+    Those of the items are in `item_vectors` of its module. Those of the users are their
+    codes, unless a subclass says otherwise.
     """
 
     _module: Any
-    _gather_rows: Any
+    transform: Any
 
-    @computation()
     def user_vectors(self, X: MatrixLike) -> NDArray[np.float32]:
         """Compute vectors whose inner products with `item_vectors_` are the scores.
 
@@ -305,9 +309,7 @@ class InnerProductMixin(RecommenderMixin):
         U : ndarray of shape (n_users, n_dimensions), float32
             ``U @ item_vectors_.T`` is `decision_function` of X, but for rounding.
         """
-        check_is_fitted(self)
-        X = self._check_rows(X, reset=False)
-        return self._gather_rows(X, self._module.user_vectors)
+        return cast("NDArray[np.float32]", self.transform(X))
 
     @property
     def item_vectors_(self):
@@ -315,31 +317,36 @@ class InnerProductMixin(RecommenderMixin):
         return self._module.item_vectors.detach().cpu().numpy()
 
 
-def hold_out_users(X, n_users, seed):
+def hold_out_users(X, fraction, seed, *, max_users=sys.maxsize):
     """Hold out whole users, and of these a part of the interactions.
 
     Parameters
     ----------
     X : CSR of shape (n_users, n_items)
         Canonical interactions.
-    n_users : int
-        How many users to hold out, at most. Only those with two interactions or more
-        can be.
+    fraction : float
+        Share of the users to hold out, at most. Only those with two interactions or
+        more can be.
     seed : int
         Seed of the choice.
+    max_users : int, optional
+        How many users to hold out, at most.
 
     Returns
     -------
     X_train, X_val, y_val : CSR
         Rows of the others; of those held out the interactions to fold in, and those to
-        find. None instead of the three if no user can be held out.
+        find. None instead of the three if no user can be held out, or no interaction
+        would be left to train on.
     """
     rng = np.random.RandomState(seed)
     eligible = np.flatnonzero(np.diff(X.indptr) >= 2)
-    n_users = min(n_users, len(eligible))
-    if n_users == 0 or X.shape[0] < 2:
+    n_users = min(int(np.ceil(fraction * X.shape[0])), max_users, len(eligible))
+    if n_users == 0:
         return None
     held_out = np.zeros(X.shape[0], dtype=bool)
     held_out[rng.choice(eligible, n_users, replace=False)] = True
-    X_val, y_val = hold_out_interactions(X[held_out], random_state=rng)
-    return X[~held_out], X_val, y_val
+    X_train = X[~held_out]
+    if X_train.nnz == 0:
+        return None
+    return X_train, *hold_out_interactions(X[held_out], random_state=rng)

@@ -85,14 +85,10 @@ class FactorModel(nn.Module):
             inverse=self.user_inverse,
         )
 
-    def user_vectors(self, rows):
-        """Vectors whose products with `item_vectors` are the scores: the factors."""
-        return self.fold_in(rows)
-
     @property
     def item_vectors(self):
-        """Factors of the items."""
-        return self.item_factors
+        """Copy of the factors of the items."""
+        return self.item_factors.clone()
 
     def iter_scores(self, X, factors=None):
         """Yield (slice, batch, scores) over the rows of a checked X.

@@ -22,8 +22,8 @@ NOISE_GAIN = 4.0
 # Keep squares and sums finite in float32 for rows far from the training data.
 MAX_ABS_STANDARDIZED = 1e9
 MAX_LOG_RATE = 60.0
-# Logits of a batch that are computed at once, at most: half a gigabyte. Of more logits,
-# those in a block.
+# A batch with more logits than MAX_LOGITS, half a gigabyte, is computed in blocks of
+# LOGITS_IN_BLOCK.
 MAX_LOGITS, LOGITS_IN_BLOCK = 2**27, 2**22
 
 

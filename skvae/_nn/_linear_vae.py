@@ -66,10 +66,6 @@ class LinearVAE(nn.Module):
         """Scores of all items for a batch of `SparseRows`: (n_rows, n_items)."""
         return self.decode(self.encode(rows))
 
-    def user_vectors(self, rows):
-        """Vectors whose products with `item_vectors` are the scores: the codes."""
-        return self.encode(rows)
-
     @property
     def item_vectors(self):
         """Scores per unit of each code: (n_items, n_components)."""

@@ -102,19 +102,19 @@ class ProgressBar(Callback):
 
 
 class LongFitWarning(Callback):
-    """Warn of a fit that would take more than an hour, a few steps after its start.
+    """Warn of a training that would take more than an hour, after a few steps.
 
     Parameters
     ----------
-    n_steps : int
-        Planned steps.
-    description : str
-        What is fitted, for the warning.
+    n_epochs : int
+        Planned epochs.
+    steps_per_epoch : int
+        Steps of an epoch.
     """
 
-    def __init__(self, n_steps, description):
-        self.n_steps = n_steps
-        self.description = description
+    def __init__(self, n_epochs, steps_per_epoch):
+        self.n_epochs = n_epochs
+        self.steps_per_epoch = steps_per_epoch
 
     def on_train_begin(self, net, **kwargs):
         """Start to count."""
@@ -127,14 +127,18 @@ class LongFitWarning(Callback):
             self.started_ = time.perf_counter()
         elif self.n_done_ == 1 + STEPS_TO_ESTIMATE:
             seconds = (time.perf_counter() - self.started_) / STEPS_TO_ESTIMATE
-            planned = seconds * self.n_steps
-            if planned > LONG_FIT_SECONDS:
+            # The present epoch is in the history; others may have been resumed.
+            n_epochs = self.n_epochs - len(net.history) + 1
+            n_steps = n_epochs * self.steps_per_epoch
+            if seconds * n_steps > LONG_FIT_SECONDS:
+                faster = ", precision='bfloat16' or a GPU as device"
+                at_best = net.precision != "float32" or net.device.type != "cpu"
                 warnings.warn(
-                    f"This fit of {self.description} will take about "
-                    f"{planned / 3600:.1f} hours, for {self.n_steps} steps of "
-                    f"{seconds:.2g} s. Fewer epochs, components, hidden units or rows, "
-                    "precision='bfloat16' or a GPU as device shorten it. It can be "
-                    "interrupted, and keeps what it has learned until then.",
+                    f"Training of {net.training_of} will take about "
+                    f"{seconds * n_steps / 3600:.1f} hours, for {n_steps} steps of "
+                    f"{seconds:.2g} s. Fewer epochs, components, hidden units or rows"
+                    f"{'' if at_best else faster} shorten it. It can be interrupted, "
+                    "and keeps what it has learned until then.",
                     UserWarning,
                     stacklevel=2,
                 )
@@ -209,7 +213,7 @@ def make_callbacks(
     callbacks : list of (str, Callback) or Callback
     """
     validated = score_function is not None
-    made = [("long_fit", LongFitWarning(n_epochs * steps_per_epoch, description))]
+    made = [("long_fit", LongFitWarning(n_epochs, steps_per_epoch))]
     if validated:
         made.append(("validation_score", ValidationScore(score_function)))
     if verbose == 1:

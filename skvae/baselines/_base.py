@@ -10,6 +10,8 @@ from sklearn.base import BaseEstimator
 from skvae._base._recommender import RecommenderMixin
 from skvae._training import RowBatches
 
+# What to do if there is not enough memory for a fit.
+WITHOUT_MEMORY = "pass fewer items"
 # Scores that are held at a time.
 BATCH_SIZE = 2**22
 

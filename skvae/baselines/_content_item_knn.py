@@ -10,7 +10,8 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 
-from skvae.baselines._base import ItemModel
+from skvae._base._module import fitting
+from skvae.baselines._base import WITHOUT_MEMORY, ItemModel
 from skvae.baselines._item_knn import nearest_items
 from skvae.utils._typing import MatrixLike
 from skvae.utils._validation import check_sparse
@@ -111,9 +112,12 @@ class ContentItemKNN(ItemModel):
             row per interaction, or if item_features are not finite or not one row for
             each item.
         """
-        X = self._check_training_rows(X)
-        features = _check_item_features(item_features, n_items=X.shape[1])
-        self.item_weights_ = nearest_items(features, self.n_neighbors, self.shrinkage)
+        with fitting(self, WITHOUT_MEMORY):
+            X = self._check_training_rows(X)
+            features = _check_item_features(item_features, n_items=X.shape[1])
+            self.item_weights_ = nearest_items(
+                features, self.n_neighbors, self.shrinkage
+            )
         return self
 
 
@@ -225,11 +229,12 @@ class HybridItemKNN(ItemModel):
             row per interaction, or if item_features are not finite or not one row for
             each item.
         """
-        X = self._check_training_rows(X)
-        features = _check_item_features(item_features, n_items=X.shape[1])
-        vectors = sp.hstack([X.T, self.content_weight * normalize(features)])
-        similarity = nearest_items(vectors, self.n_neighbors, self.shrinkage)
-        self.item_weights_ = similarity.T.tocsr()
+        with fitting(self, WITHOUT_MEMORY):
+            X = self._check_training_rows(X)
+            features = _check_item_features(item_features, n_items=X.shape[1])
+            vectors = sp.hstack([X.T, self.content_weight * normalize(features)])
+            similarity = nearest_items(vectors, self.n_neighbors, self.shrinkage)
+            self.item_weights_ = similarity.T.tocsr()
         return self
 
 

@@ -11,8 +11,9 @@ from scipy.linalg.lapack import dpotri
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
+from skvae._base._module import fitting
 from skvae._nn import power
-from skvae.baselines._base import ItemModel
+from skvae.baselines._base import WITHOUT_MEMORY, ItemModel
 from skvae.utils._typing import MatrixLike
 
 # Matrices of items by items that a fit holds at once.
@@ -120,15 +121,24 @@ class EASE(ItemModel):
             row per interaction, or if the matrices would need more memory than
             `max_gigabytes`.
         """
-        X = self._check_training_rows(X)
-        gigabytes = N_MATRICES * 8 * X.shape[1] ** 2 / 1e9
+        with fitting(self, WITHOUT_MEMORY):
+            X = self._check_training_rows(X)
+            self._check_memory(X.shape[1])
+            self.item_weights_ = self._solve(X)
+        return self
+
+    def _check_memory(self, n_items):
+        gigabytes = N_MATRICES * 8 * n_items**2 / 1e9
         if gigabytes > self.max_gigabytes:
             raise ValueError(
-                f"EASE needs about {gigabytes:.3g} GB for {X.shape[1]} items, more "
-                f"than max_gigabytes={self.max_gigabytes:g}; use LinearVAERecommender, "
+                f"EASE needs about {gigabytes:.3g} GB for {n_items} items, more than "
+                f"max_gigabytes={self.max_gigabytes:g}; use LinearVAERecommender, "
                 "which needs no matrix of items by items, or raise max_gigabytes if "
                 "there is that much memory."
             )
+
+    def _solve(self, X):
+        """Weights of the items for the interactions X, (n_items, n_items)."""
         users, counts = (
             torch.from_numpy(np.asarray(X.sum(axis=axis)).ravel()) for axis in (1, 0)
         )
@@ -139,11 +149,11 @@ class EASE(ItemModel):
         gram[np.diag_indices_from(gram)] += self.l2
         inverse = _inverse(gram)
         # Steck 2019, eq. 8: B_ij = -P_ij / P_jj off the diagonal, P the inverse.
-        self.item_weights_ = inverse / -np.diag(inverse)
-        np.fill_diagonal(self.item_weights_, 0)
-        self.item_weights_ *= scale[:, None]
-        self.item_weights_ *= power(counts, self.output_exponent).numpy()
-        return self
+        weights = inverse / -np.diag(inverse)
+        np.fill_diagonal(weights, 0)
+        weights *= scale[:, None]
+        weights *= power(counts, self.output_exponent).numpy()
+        return weights
 
 
 def _inverse(matrix):

@@ -8,7 +8,8 @@ import scipy.sparse as sp
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
-from skvae.baselines._base import ItemModel
+from skvae._base._module import fitting
+from skvae.baselines._base import WITHOUT_MEMORY, ItemModel
 from skvae.utils._typing import MatrixLike
 
 # Similarities held as a dense block at a time.
@@ -87,9 +88,10 @@ class ItemKNN(ItemModel):
             If X is negative, not finite, without any interaction or a table with one
             row per interaction.
         """
-        X = self._check_training_rows(X)
-        similarity = nearest_items(X.T, self.n_neighbors, self.shrinkage)
-        self.item_weights_ = similarity.T.tocsr()
+        with fitting(self, WITHOUT_MEMORY):
+            X = self._check_training_rows(X)
+            similarity = nearest_items(X.T, self.n_neighbors, self.shrinkage)
+            self.item_weights_ = similarity.T.tocsr()
         return self
 
 
@@ -133,7 +135,7 @@ def _largest(rows, k):
     n_rows, n_columns = rows.shape
     k = min(int(k), n_columns)
     columns = np.argpartition(-rows, k - 1, axis=1)[:, :k]
-    values = np.take_along_axis(rows, columns, axis=1)
+    values = np.take_along_axis(rows, columns, axis=1).clip(min=0)
     indptr = np.arange(n_rows + 1) * k
     kept = sp.csr_array((values.ravel(), columns.ravel(), indptr), shape=rows.shape)
     kept.sort_indices()

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from skvae.baselines._base import Baseline
+from skvae._base._module import fitting
+from skvae.baselines._base import WITHOUT_MEMORY, Baseline
 from skvae.utils._typing import MatrixLike
 
 
@@ -63,8 +64,10 @@ class Popularity(Baseline):
             If X is negative, not finite, without any interaction or a table with one
             row per interaction.
         """
-        X = self._check_training_rows(X)
-        self.item_counts_ = np.bincount(X.indices, minlength=X.shape[1]).astype(float)
+        with fitting(self, WITHOUT_MEMORY):
+            X = self._check_training_rows(X)
+            counts = np.bincount(X.indices, minlength=X.shape[1])
+            self.item_counts_ = counts.astype(float)
         return self
 
     def _score(self, X):

@@ -25,6 +25,21 @@ def test_baselines_take_any_container(baseline, interactions, container):
     assert_allclose(scores, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "baseline", [Popularity(), ItemKNN(2), EASE(2.0, max_gigabytes=1e-4)]
+)
+def test_a_refused_fit_leaves_the_baseline_unchanged(baseline, interactions):
+    model = clone(baseline).fit(interactions)
+    before = dict(vars(model))
+    refused = [-np.ones((3, 7)), np.zeros((3, 7)), np.full((3, 7), np.nan)]
+    if isinstance(model, EASE):
+        refused.append(np.ones((2, 3000)))  # too many items for its memory
+    for X in refused:
+        with pytest.raises(ValueError):  # noqa: PT011 - each has a message of its own
+            model.fit(X)
+        assert vars(model) == before
+
+
 def test_popularity_counts_users_not_values():
     X = sp.csr_array(np.array([[5, 1, 0], [0, 1, 0]]))
 

@@ -223,3 +223,24 @@ def test_hybrid_tuned_on_training_data_is_better_than_cvae_on_citeulike_t(citeul
     # CVAE as rerun by Ferrari Dacrema et al. 2021, with ten training items per user.
     cvae = [0.2387, 0.3274, 0.3849, 0.4263, 0.4606, 0.4854]
     assert (np.array(_recalls(knn, folder, n_train=10)) > cvae).all()
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_refused_content_leaves_the_baseline_unchanged(
+    baseline, interactions, item_features
+):
+    model = clone(baseline).fit(interactions, item_features=item_features)
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="item_features"):
+        model.fit(interactions[:, :9], item_features=item_features)
+    assert vars(model) == before
+
+
+def test_items_of_opposite_content_are_no_neighbours(interactions):
+    signed = np.random.default_rng(0).normal(size=(interactions.shape[1], 3))
+    knn = ContentItemKNN(20).fit(interactions, item_features=signed)
+    similarity = cosine_similarity(signed)
+    np.fill_diagonal(similarity, 0)
+    found = knn.item_weights_.toarray()
+    assert found.min() == 0
+    assert_array_equal(found > 0, similarity > 1e-12)
