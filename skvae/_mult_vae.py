@@ -4,7 +4,7 @@ import operator
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,13 @@ from skvae._base._attribute_types import array
 from skvae._base._recommender import InnerProductMixin, hold_out_users
 from skvae._base._vae import BaseVAE, is_variational
 from skvae._nn import Generators, Multinomial
-from skvae._training import MAX_TOTAL, Stream, computation, make_generator
+from skvae._training import (
+    MAX_TOTAL,
+    SampledBatches,
+    Stream,
+    computation,
+    make_generator,
+)
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes, check_positive_int, errors_naming
@@ -90,6 +96,13 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         Share of a row's mass that the loss spreads evenly over the catalogue: targets
         are (1 - e) x + e N / n_items. It keeps the scores of unseen items from being
         pushed down without bound, which matters most for small data.
+
+    n_sampled_items : int or None, default=None
+        For catalogues of many tens of thousands of items: estimate the loss of a step
+        from the items of its users and so many others, drawn evenly, instead of all
+        items. Only the weights of these items move. The likelihood in
+        `reconstruction_curve_` is then an estimate too. It needs `tied_weights` to be
+        fast.
 
     learning_rate_init : float, default=0.003
         Initial learning rate of AdamW.
@@ -270,6 +283,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         "initial_log_variance": [Interval(Real, -20, 20, closed="both")],
         "beta": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "n_sampled_items": [Interval(Integral, 1, None, closed="left"), None],
         "scoring": [str],
     }
 
@@ -293,6 +307,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         dropout: float = 0.35,
         hidden_dropout: float = 0.0,
         label_smoothing: float = 0.9,
+        n_sampled_items: int | None = None,
         learning_rate_init: float = 0.003,
         lr_schedule: str | Callback | None = "cosine",
         alpha: float = 0.0,
@@ -323,6 +338,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         self.dropout = dropout
         self.hidden_dropout = hidden_dropout
         self.label_smoothing = label_smoothing
+        self.n_sampled_items = n_sampled_items
         self.learning_rate_init = learning_rate_init
         self.lr_schedule = lr_schedule
         self.alpha = alpha
@@ -505,6 +521,12 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
             return self._module.decode(self._module.encode(batch))
 
         return self._map_rows(X, score)
+
+    def _make_batches(self, X):
+        n_drawn = self._plain("n_sampled_items")
+        if n_drawn is None:
+            return super()._make_batches(X)
+        return SampledBatches(X, self._module_device, n_drawn)
 
     def _make_likelihood(self):
         return Multinomial(self.label_smoothing)

@@ -78,6 +78,43 @@ def test_a_catalogue_too_wide_for_a_batch_of_logits_is_fitted_in_blocks(
     np.testing.assert_allclose(scores, same, atol=10 * rounding * np.abs(same).max())
 
 
+@pytest.mark.parametrize("variational", [False, True])
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"tied_weights": True},
+        {"tied_weights": True, "hidden_layer_sizes": (12,)},
+        {"tied_weights": False, "hidden_layer_sizes": (12,)},
+    ],
+    ids=str,
+)
+def test_fits_with_sampled_items_rank_nearly_as_well(network, variational):
+    X = make_interactions(500, 600, n_interactions_per_user=30, random_state=0).matrix
+    train, (fold_in, held_out) = X[:400], hold_out_interactions(X[400:], random_state=0)
+    settings = {"batch_size": 20, "max_iter": 10, "random_state": 0, **network}
+    scorer = make_ranking_scorer("ndcg@100")
+    model = MultVAERecommender(16, variational=variational, **settings).fit(train)
+    exact = scorer(model, fold_in, held_out)
+    sampled = scorer(
+        model.set_params(n_sampled_items=100).fit(train), fold_in, held_out
+    )
+    assert (
+        sampled > 0.9 * exact > 1.1 * scorer(Popularity().fit(train), fold_in, held_out)
+    )
+
+
+def test_sampled_items_are_seeded_and_others_do_not_move():
+    X = make_interactions(60, 400, n_interactions_per_user=5, random_state=0).matrix
+    settings = {**SMALL, "tied_weights": True, "max_iter": 1, "n_sampled_items": 3}
+    one, same = (MultVAERecommender(**settings).fit(X) for _ in range(2))
+    assert_same_weights(weights(one), weights(same))
+    start = weights(one.set_params(learning_rate_init=1e-30).fit(X))
+    moved = weights(same)["encoder.layers.0.weight"] != start["encoder.layers.0.weight"]
+    used = np.bincount(X.indices, minlength=400) > 0
+    assert moved.any(axis=1)[used].all()
+    assert not moved.any(axis=1).all()
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_permuting_items_of_weights_and_data_permutes_the_scores(interactions, tied):
     settings = {**SMALL, "tied_weights": tied, "hidden_layer_sizes": (9,)}

@@ -300,13 +300,17 @@ class BaseVAE(TrainedEstimator):
             **self._architecture(),
         )
 
+    def _make_batches(self, X):
+        """Batches of the rows to train on."""
+        return RowBatches(X, self._module_device, for_training=True)
+
     def _run(self, X, n_epochs, *args, earlier=None, **kwargs):
         """Train for so many epochs, and keep what was learned if interrupted.
 
         `earlier` is the module from which training continues. Further arguments are
         those of `_make_net`.
         """
-        batches = RowBatches(X, self._module_device, for_training=True)
+        batches = self._make_batches(X)
         net = self._make_net(len(batches), n_epochs, *args, **kwargs)
         if self._state.optimizer is not None:
             # The moments continue; rate and decay are those of the present parameters.

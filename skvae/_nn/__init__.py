@@ -6,6 +6,7 @@ from skvae._nn._custom_network import CustomNetwork
 from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae._nn._likelihoods import LIKELIHOODS, Generators, Multinomial
 from skvae._nn._linear_vae import LinearVAE, power
+from skvae._nn._sampled_rows import SampledRows
 from skvae._nn._sparse_rows import SparseRows
 from skvae._nn._vae import VAE, kl_to_standard_normal
 
@@ -19,6 +20,7 @@ __all__ = [
     "LinearVAE",
     "Multinomial",
     "CustomNetwork",
+    "SampledRows",
     "SparseRows",
     "TiedMLP",
     "antithetic_noise",

@@ -114,6 +114,10 @@ class MLP(nn.Module):
         """Weight of the last layer, of shape (n_in, n_out)."""
         return self.layers[-1].weight
 
+    def output_columns(self, columns):
+        """Some columns of `output_weight`: (n_in, n_columns)."""
+        return self.output_weight.index_select(1, columns)
+
     @property
     def output_bias(self):
         """Bias of the last layer."""
@@ -157,6 +161,10 @@ class TiedMLP(nn.Module):
     def output_weight(self):
         """Weight of the last layer, of shape (n_in, n_out)."""
         return self._layers[-1].weight.T
+
+    def output_columns(self, columns):
+        """Some columns of `output_weight`, whose gradient is sparse."""
+        return F.embedding(columns, self._layers[-1].weight, sparse=True).T
 
     @property
     def output_bias(self):

@@ -193,6 +193,27 @@ class Multinomial(Likelihood):
             return super().nll_of_layer(hidden, weight, bias, rows)
         return _BlockwiseNLL.apply(hidden, weight, bias, rows, self.label_smoothing)
 
+    def sampled_nll(self, logits, rows):
+        """Estimate `nll` from some of the columns.
+
+        A row's own columns count as they are, and the others by their weights, so that
+        the sum of exponentials in the normaliser and the share of the smoothing are
+        estimated without bias. Where both are alike, as for most columns, their errors
+        cancel in the gradient.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n_rows, n_columns)
+            Outputs for the columns of `rows`.
+        rows : SampledRows
+            Counts x, all >= 0.
+
+        Returns
+        -------
+        nll : Tensor of shape (n_rows,)
+        """
+        return _SampledNLL.apply(logits, rows, self.label_smoothing)
+
     def log_prob(self, logits, rows):
         """Log-probability of each row given its number of counts: shape (n_rows,)."""
         coefficient = torch.lgamma(rows.row_sums() + 1) - rows.row_sums(
@@ -310,6 +331,49 @@ class _BlockwiseNLL(torch.autograd.Function):
                 grad_weight[:, columns] = (hidden.T @ grad).to(weight.dtype)
                 grad_hidden += grad @ weight[:, columns].T
         return grad_hidden, grad_weight, grad_bias, None, None
+
+
+class _SampledNLL(torch.autograd.Function):
+    """The loss from weighted columns, with a hand-written gradient."""
+
+    @staticmethod
+    def forward(ctx, logits, rows, label_smoothing):
+        totals = rows.row_sums()
+        own_log_weight = rows.log_weights.index_select(0, rows.indices)
+        weighted = empty(logits.shape, like=logits)
+        torch.add(logits, rows.log_weights, out=weighted)
+        weighted.view(-1).index_add_(0, rows.flat_index, own_log_weight, alpha=-1)
+        logsumexp = torch.logsumexp(weighted, dim=1)
+        own = rows.pick(logits)
+        nll = totals * logsumexp - rows.row_sums(rows.values * own)
+        if label_smoothing:
+            weights = rows.log_weights.exp()
+            logit_sum = logits @ weights
+            logit_sum += rows.row_sums(own * (1.0 - own_log_weight.exp()))
+            spread = totals * logit_sum / rows.n_columns_of_matrix
+            nll += label_smoothing * (rows.row_sums(rows.values * own) - spread)
+        probability = weighted.sub_(logsumexp[:, None]).exp_()
+        ctx.save_for_backward(probability, totals, own_log_weight)
+        ctx.rows, ctx.label_smoothing = rows, label_smoothing
+        return nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output):
+        # d nll / d f = N p - (1 - e) x - e N w / I, with the weights w, 1 where x > 0
+        probability, totals, own_log_weight = ctx.saved_tensors
+        rows, smoothing = ctx.rows, ctx.label_smoothing
+        row_weight = totals * grad_output
+        grad = empty(probability.shape, like=probability)
+        torch.mul(probability, row_weight[:, None], out=grad)
+        observed = (1.0 - smoothing) * rows.values * rows.spread(grad_output)
+        if smoothing:
+            spread = smoothing / rows.n_columns_of_matrix * row_weight
+            weights = rows.log_weights.exp()
+            grad.addr_(spread, weights, alpha=-1)
+            observed += rows.spread(spread) * (1.0 - own_log_weight.exp())
+        grad.view(-1).index_add_(0, rows.flat_index, observed, alpha=-1)
+        return grad, None, None
 
 
 def _logit_blocks(hidden, weight, bias):

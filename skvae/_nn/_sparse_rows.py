@@ -107,11 +107,11 @@ class SparseRows:
             return self.with_values(self.values * keep.div_(1.0 - p))
         kept = np.flatnonzero(keep.numpy())
         indptr = np.searchsorted(kept, self.indptr.numpy()).astype(np.int32)
-        return SparseRows(
-            torch.from_numpy(indptr),
-            torch.from_numpy(self.indices.numpy()[kept]),
-            torch.from_numpy(self.values.numpy()[kept]).mul_(1.0 / (1.0 - p)),
-            self.n_columns,
+        return replace(
+            self,
+            indptr=torch.from_numpy(indptr),
+            indices=torch.from_numpy(self.indices.numpy()[kept]),
+            values=torch.from_numpy(self.values.numpy()[kept]).mul_(1.0 / (1.0 - p)),
         )
 
     def pad_rows(self, n_rows):

@@ -5,8 +5,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from skvae._nn._custom_network import CustomNetwork
-from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
+from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, affine, dropout
 from skvae._nn._likelihoods import as_dense
+from skvae._nn._sampled_rows import SampledRows
 from skvae._nn._sparse_rows import SparseRows
 
 # Keeps variances and their inverses finite in float32 for any output of the encoder.
@@ -186,6 +187,10 @@ class VAE(nn.Module):
             return self.likelihood.nll(self.decode(z, generator), x), kl
         hidden = self.decoder.hidden(z, generator)
         weight, bias = self.decoder.output_weight, self.decoder.output_bias
+        if isinstance(x, SampledRows):
+            weight = self.decoder.output_columns(x.columns)
+            outputs = affine(bias.index_select(0, x.columns), hidden, weight)
+            return self.likelihood.sampled_nll(outputs, x), kl
         return self.likelihood.nll_of_layer(hidden, weight, bias, x), kl
 
     @torch.no_grad()

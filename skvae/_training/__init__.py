@@ -1,11 +1,17 @@
 """Batches, schedules, random numbers, and the skorch net that runs the epochs."""
 
-from skvae._training._batches import IndexedBatches, RowBatches, map_rows
+from skvae._training._batches import (
+    IndexedBatches,
+    RowBatches,
+    SampledBatches,
+    map_rows,
+)
 from skvae._training._callbacks import check_callbacks, make_callbacks
 from skvae._training._checkpoint import Checkpoint, check_checkpoint
 from skvae._training._device import check_device, device_of, resolve_device
 from skvae._training._divergence import check_improved
 from skvae._training._interrupts import import_for_optimizers
+from skvae._training._lazy_adam import LazyAdamW
 from skvae._training._modes import computation, default_modes
 from skvae._training._net import Outcome, VAENet, make_net, train
 from skvae._training._precision import PRECISIONS
@@ -32,8 +38,10 @@ __all__ = [
     "PRECISIONS",
     "Checkpoint",
     "IndexedBatches",
+    "LazyAdamW",
     "Outcome",
     "RowBatches",
+    "SampledBatches",
     "Stream",
     "TrainingState",
     "VAENet",

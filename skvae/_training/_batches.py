@@ -1,11 +1,13 @@
 """Rows of a matrix as batches of tensors on a device."""
 
+import math
+
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch.nn import functional as F
 
-from skvae._nn import SparseRows
+from skvae._nn import SampledRows, SparseRows
 from skvae._training._device import lacks_memory, out_of_memory
 from skvae._training._schedules import count_steps
 
@@ -113,6 +115,68 @@ class IndexedBatches(RowBatches):
         """Return (batch, index): the rows, and their indices as an int64 tensor."""
         index = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
         return super().take(rows), self._send_array(np.ascontiguousarray(index))
+
+
+class SampledBatches(RowBatches):
+    """Batches for training that visit a part of the columns.
+
+    These are the columns with values in any row of the batch, and some that are drawn
+    evenly.
+
+    Parameters
+    ----------
+    X : CSR matrix of shape (n_rows, n_columns)
+        Canonical.
+    device : torch.device
+        Device of the batches.
+    n_drawn : int
+        Columns to draw for each batch, with replacement.
+    """
+
+    def __init__(self, X, device, n_drawn):
+        super().__init__(X, device, for_training=True)
+        self.n_drawn = n_drawn
+        self._counts = torch.from_numpy(
+            np.bincount(X.indices, minlength=X.shape[1]).astype(np.float64)
+        )
+
+    def shuffled(self, batch_size, generator):
+        """Yield all rows once in random order, as `SampledRows`."""
+        for rows in super().shuffled(batch_size, generator):
+            drawn = torch.randint(rows.n_columns, (self.n_drawn,), generator=generator)
+            yield self._restricted(rows, drawn.to(self.device))
+
+    def _restricted(self, rows, drawn):
+        columns = torch.unique(torch.cat([rows.indices.long(), drawn]))
+        return SampledRows(
+            rows.indptr,
+            torch.searchsorted(columns, rows.indices.long()).to(torch.int32),
+            rows.values,
+            len(columns),
+            rows.dense_product,
+            columns=columns,
+            log_weights=self._log_weights(columns, rows.n_rows),
+            n_columns_of_matrix=rows.n_columns,
+        )
+
+    def _log_weights(self, columns, batch_size):
+        """Minus the log-probabilities of columns in a batch, for a row without them.
+
+        A column with values in c of the n rows has none in the B - 1 other rows of the
+        batch with the probability C(n - 1 - c, B - 1) / C(n - 1, B - 1).
+        """
+        n_rows, counts = len(self), self._counts[columns.cpu()]
+        left = n_rows - batch_size - counts  # of n - 1 - c rows, less than B - 1 if < 0
+        log_absent = (
+            torch.lgamma(n_rows - counts)
+            - torch.lgamma(left.clamp(min=0) + 1)
+            - math.lgamma(n_rows)
+            + math.lgamma(n_rows - batch_size + 1)
+        )
+        log_absent = log_absent.masked_fill(left < 0, -torch.inf)
+        n_columns = torch.tensor(self.X.shape[1], dtype=torch.float64)
+        log_absent += self.n_drawn * torch.log1p(-1 / n_columns)  # -inf for one column
+        return self._send(-torch.log(-torch.expm1(log_absent)).float())
 
 
 @torch.no_grad()

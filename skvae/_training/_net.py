@@ -10,6 +10,7 @@ from skorch.callbacks import EarlyStopping, EpochTimer
 from skvae._nn import reused_buffers
 from skvae._training._callbacks import BEST_WEIGHTS
 from skvae._training._device import device_of, out_of_memory
+from skvae._training._lazy_adam import LazyAdamW
 from skvae._training._precision import products_in
 from skvae._training._random import Stream, make_generator
 from skvae._training._schedules import annealed_beta
@@ -209,7 +210,7 @@ def make_net(
     module,
     *,
     net_class=VAENet,
-    optimizer=torch.optim.AdamW,
+    optimizer=LazyAdamW,
     weight_decay,
     verbose,
     **kwargs,
@@ -222,7 +223,7 @@ def make_net(
         The module to train, on its device.
     net_class : type, default=VAENet
         `VAENet` or a subclass.
-    optimizer : type, default=torch.optim.AdamW
+    optimizer : type, default=LazyAdamW
         Optimiser with a fused kernel.
     weight_decay : float
         Decay of weights. Biases and parameters of a likelihood do not decay.

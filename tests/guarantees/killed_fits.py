@@ -33,6 +33,7 @@ CASES = {
         ),
         X,
     ),
+    "sampled": (MultVAERecommender(8, **SHARED, n_sampled_items=5), X),
     "gaussian": (VAETransformer(3, **SHARED, **STOPPING, refit=True), REAL),
 }
 

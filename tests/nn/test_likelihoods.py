@@ -5,7 +5,7 @@ import torch
 from torch import distributions
 from torch.distributions import Multinomial as TorchMultinomial
 
-from skvae._nn import LIKELIHOODS, Generators, SparseRows
+from skvae._nn import LIKELIHOODS, Generators, SampledRows, SparseRows
 from skvae._nn._likelihoods import Bernoulli, Gaussian, Multinomial, Poisson
 
 
@@ -118,6 +118,59 @@ def test_the_loss_in_blocks_is_finite_for_logits_of_any_size(rows, layer, blockw
     expected = Multinomial().nll(hidden @ weight + bias, rows)
     found = Multinomial().nll_of_layer(hidden, weight, bias, rows)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.fixture
+def sampled(rows):
+    """The same rows as a part of a matrix of twenty columns."""
+    return SampledRows(
+        rows.indptr,
+        rows.indices,
+        rows.values,
+        8,
+        columns=torch.arange(0, 16, 2),
+        log_weights=torch.linspace(0.1, 1.5, 8, dtype=torch.float64),
+        n_columns_of_matrix=20,
+    )
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_the_sampled_loss_counts_other_columns_by_their_weights(
+    sampled, logits, label_smoothing
+):
+    x, e = sampled.dense, label_smoothing
+    weights = torch.where(x > 0, 1.0, sampled.log_weights.exp())
+    totals = x.sum(dim=1)
+    normaliser = (weights * logits.exp()).sum(dim=1).log()
+    targets = (1 - e) * x + e * totals[:, None] * weights / 20
+    expected = totals * normaliser - (targets * logits).sum(dim=1)
+    torch.testing.assert_close(Multinomial(e).sampled_nll(logits, sampled), expected)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_the_gradient_of_the_sampled_loss_agrees_with_numerical(
+    sampled, logits, label_smoothing
+):
+    nll = Multinomial(label_smoothing).sampled_nll
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda f: nll(f, sampled), (logits,))
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_the_sampled_loss_of_all_columns_is_the_loss(rows, logits, label_smoothing):
+    everything = SampledRows(
+        rows.indptr,
+        rows.indices,
+        rows.values,
+        8,
+        columns=torch.arange(8),
+        log_weights=torch.zeros(8, dtype=torch.float64),
+        n_columns_of_matrix=8,
+    )
+    multinomial = Multinomial(label_smoothing)
+    torch.testing.assert_close(
+        multinomial.sampled_nll(logits, everything), multinomial.nll(logits, rows)
+    )
 
 
 def test_hand_written_bernoulli_gradient_agrees_with_numerical(rows, logits):

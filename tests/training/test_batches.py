@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from skvae._training import IndexedBatches, RowBatches
+from skvae._training import IndexedBatches, RowBatches, SampledBatches
 from skvae._training._batches import _ResidentCSR
 
 
@@ -97,3 +97,44 @@ def test_indexed_batches_return_the_indices_of_their_rows(X):
         np.testing.assert_array_equal(rows.dense.numpy(), expected)
     _, (_, index) = next(batches.in_order(4))
     assert index.tolist() == [0, 1, 2, 3]
+
+
+def test_sampled_batches_hold_the_rows_on_their_columns_and_the_drawn(X):
+    dense = X.toarray().astype(np.float32)
+    batches = SampledBatches(X, "cpu", n_drawn=2)
+    whole = RowBatches(X, "cpu").shuffled(5, torch.Generator().manual_seed(0))
+    for part in batches.shuffled(5, torch.Generator().manual_seed(0)):
+        columns = part.columns.numpy()
+        assert (np.diff(columns) > 0).all()
+        restored = np.zeros((part.n_rows, dense.shape[1]), dtype=np.float32)
+        restored[:, columns] = part.dense
+        np.testing.assert_array_equal(restored, next(whole).dense)
+        n_own = (restored != 0).any(axis=0).sum()
+        assert n_own <= len(columns) <= n_own + 2
+
+
+def test_the_weighted_sum_of_exponentials_is_unbiased():
+    # Of ten users with few of thirty items, four are in a batch.
+    rng = np.random.default_rng(0)
+    X = sp.csr_array((rng.random((10, 30)) < 0.15).astype(float))
+    logits = torch.from_numpy(rng.normal(size=30))
+    batches = SampledBatches(X, "cpu", n_drawn=3)
+    generator = torch.Generator().manual_seed(0)
+    own = X.toarray() > 0
+    sums = [[] for _ in range(10)]
+    for _ in range(4000):
+        order = torch.randperm(10, generator=generator).numpy()[:4]
+        drawn = torch.randint(30, (3,), generator=generator)
+        part = batches._restricted(RowBatches.take(batches, order), drawn)
+        weights = part.log_weights.double().exp()
+        exponentials = logits[part.columns].exp()
+        for user in order:
+            kept = torch.from_numpy(own[user])[part.columns]
+            each = torch.where(kept, exponentials, weights * exponentials)
+            sums[user].append(each.sum().item())
+    errors = [
+        (np.mean(found) - logits.exp().sum().item()) / np.std(found) * len(found) ** 0.5
+        for found in sums
+    ]
+    assert np.abs(errors).max() < 4
+    assert np.sqrt(np.mean(np.square(errors))) < 2
