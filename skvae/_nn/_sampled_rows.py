@@ -1,6 +1,6 @@
 """Rows of a batch on a part of the columns, drawn for an estimate of the loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.nn import functional as F
@@ -25,9 +25,9 @@ class SampledRows(SparseRows):
         Width of the matrix.
     """
 
-    columns: torch.Tensor | None = None
-    log_weights: torch.Tensor | None = None
-    n_columns_of_matrix: int = 0
+    columns: torch.Tensor = field(kw_only=True)
+    log_weights: torch.Tensor = field(kw_only=True)
+    n_columns_of_matrix: int = field(kw_only=True)
 
     def affine(self, weight, bias):
         """Multiply with the rows of `weight`, (n_columns_of_matrix, n_out), add `bias`.
