@@ -100,7 +100,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
     n_sampled_items : int or None, default=None
         For catalogues of many tens of thousands of items: estimate the loss of a step
         from the items of its users and so many others, drawn evenly, instead of all
-        items. Only the weights of these items move. The likelihood in
+        items (of no more than that, all are visited). Only the weights of these items move. The likelihood in
         `reconstruction_curve_` is then an estimate too. It needs `tied_weights` to be
         fast.
 
@@ -524,7 +524,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
 
     def _make_batches(self, X):
         n_drawn = self._plain("n_sampled_items")
-        if n_drawn is None:
+        if n_drawn is None or n_drawn >= X.shape[1]:  # all items
             return super()._make_batches(X)
         return SampledBatches(X, self._module_device, n_drawn)
 

@@ -166,7 +166,7 @@ def not_by_the_users_history(estimator):
         LinearVAERecommender(4, noise_variance=0.0, output_exponent=0.0),
         MultVAERecommender(**LEARNS_A_TOY),
         MultVAERecommender(**LEARNS_A_TOY, hidden_layer_sizes=(8,)),
-        MultVAERecommender(**LEARNS_A_TOY, n_sampled_items=5),
+        MultVAERecommender(**LEARNS_A_TOY, n_sampled_items=15),
         MultVAERecommender(**LEARNS_A_TOY, variational=False),
         CollaborativeVAE(n_components=8),
         WithItemFeatures(n_components=8, lambda_v=0.1),

@@ -46,6 +46,7 @@ TRIED = {
     *("transform", *OF_ROWS),
     *("fit", "partial_fit", "fit_transform", "inverse_transform", "predict"),
     *("recommend", "score", "sample", "transform_items", "get_feature_names_out"),
+    *("similar_items", "user_vectors"),
     *("set_params", "set_output"),
 }
 NO_DATA = {"get_params", "get_metadata_routing"}
@@ -58,6 +59,8 @@ def check_result(method, result, n_rows, estimator):
         check_floats(result, (n_rows, estimator._n_features_out), name=method)
     elif method in OF_ROWS:
         check_floats(result, OF_ROWS[method](n_rows), name=method)
+    elif method == "user_vectors":
+        check_floats(result, (n_rows, estimator.item_vectors_.shape[1]), name=method)
     elif method == "predict":
         check_ranking(result[:, None], n_rows, 1, N_ITEMS)
     elif method == "recommend":
@@ -116,7 +119,9 @@ def test_fit_on_any_rows(name, method, again, rows):
 
 INFERENCE = (
     st.sampled_from(BY_NAME),
-    st.sampled_from(["transform", *OF_ROWS, "predict", "recommend", "score"]),
+    st.sampled_from(
+        ["transform", *OF_ROWS, "user_vectors", "predict", "recommend", "score"]
+    ),
     hostile.anything(),
 )
 
@@ -223,7 +228,7 @@ def test_score_against_any_truth(name, rows, truth):
 
 INTEGER_PARAMETERS = (
     *("n_components", "batch_size", "max_iter", "n_iter_no_change"),
-    *("layer_epochs", "content_epochs", "verbose"),
+    *("layer_epochs", "content_epochs", "verbose", "n_sampled_items"),
 )
 REAL_PARAMETERS = (
     *("beta", "annealing", "dropout", "hidden_dropout", "label_smoothing", "alpha"),
@@ -294,6 +299,7 @@ HUGE = {
     "n_iter_no_change": (2**70,),
     "annealing": (2**70, 3),
     "verbose": (2, 10**6),
+    "n_sampled_items": (None, 2, 10**12, 2**70),
     "beta": ("auto",),
     "noise_variance": ("shared", "feature", "auto", "mle"),
     "output_exponent": ("auto",),
@@ -394,6 +400,27 @@ def test_recommend_with_any_arguments(
         return
     items, scores = result if return_scores else (result, None)
     check_ranking(items, 4, n_items, N_ITEMS, scores)
+
+
+@cases(
+    st.sampled_from(RECOMMENDERS),
+    hostile.mostly([[0], [2, 1, 2]], ITEM_LISTS),
+    hostile.mostly([1, 2], N_ITEMS_ASKED),
+    hostile.mostly([None, [0, 1, 2]], ITEM_LISTS),
+    quick=30,
+    slow=200,
+)
+def test_similar_items_with_any_arguments(name, queries, n_items, candidates):
+    result = attempt(
+        fitted(name).similar_items,
+        queries,
+        n_items,
+        candidates=candidates,
+        return_scores=True,
+    )
+    if not isinstance(result, Refused):
+        items, scores = result
+        check_ranking(items, len(np.asarray(queries)), n_items, N_ITEMS, scores)
 
 
 N_INTERACTIONS = (
