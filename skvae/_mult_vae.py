@@ -100,9 +100,9 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
     n_sampled_items : int or None, default=None
         For catalogues of many tens of thousands of items: estimate the loss of a step
         from the items of its users and so many others, drawn evenly, instead of all
-        items (of no more than that, all are visited). Only the weights of these items move. The likelihood in
-        `reconstruction_curve_` is then an estimate too. It needs `tied_weights` to be
-        fast.
+        items (of no more than that, all are visited). Only the weights of these items
+        move. The likelihood in `reconstruction_curve_` is then an estimate too. It
+        needs `tied_weights` to be fast.
 
     learning_rate_init : float, default=0.003
         Initial learning rate of AdamW.
