@@ -428,27 +428,6 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         Z = check_codes(Z, self._module.n_components)
         return self._gather_rows(Z, self._module.decode)
 
-    @computation()
-    def user_vectors(self, X: MatrixLike) -> NDArray[np.float32]:
-        """Compute vectors whose inner products with `item_vectors_` are the scores.
-
-        They are the last hidden layer of the decoder, and 1 for the bias of the items.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_users, n_items)
-            Interactions of the users, who need not have been in the training data.
-
-        Returns
-        -------
-        U : ndarray of shape (n_users, n_dimensions), float32
-            ``U @ item_vectors_.T`` is `decision_function` of X, but for rounding.
-        """
-        check_is_fitted(self)
-        return self._gather_rows(
-            self._check_rows(X, reset=False), self._module.user_vectors
-        )
-
     @available_if(is_variational)
     @computation("draw fewer n_samples at a time")
     def sample(
@@ -521,6 +500,13 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
             return self._module.decode(self._module.encode(batch))
 
         return self._map_rows(X, score)
+
+    @computation()
+    def _user_vectors(self, X):
+        """Last hidden layer of the decoder, and 1 for the bias of the items."""
+        check_is_fitted(self)
+        X = self._check_rows(X, reset=False)
+        return self._gather_rows(X, self._module.user_vectors)
 
     def _make_batches(self, X):
         n_drawn = self._plain("n_sampled_items")

@@ -287,12 +287,15 @@ class RecommenderMixin(metaclass=ABCMeta):
 class InnerProductMixin(RecommenderMixin):
     """Recommender whose scores are inner products of vectors.
 
-    Those of the items are in `item_vectors` of its module. Those of the users are their
-    codes, unless a subclass says otherwise.
+    Those of the items are in `item_vectors` of its module.
     """
 
     _module: Any
     transform: Any
+
+    def _user_vectors(self, X):
+        """Vectors of the users with these rows: their codes."""
+        return self.transform(X)
 
     def user_vectors(self, X: MatrixLike) -> NDArray[np.float32]:
         """Compute vectors whose inner products with `item_vectors_` are the scores.
@@ -309,7 +312,7 @@ class InnerProductMixin(RecommenderMixin):
         U : ndarray of shape (n_users, n_dimensions), float32
             ``U @ item_vectors_.T`` is `decision_function` of X, but for rounding.
         """
-        return cast("NDArray[np.float32]", self.transform(X))
+        return cast("NDArray[np.float32]", self._user_vectors(X))
 
     @property
     def item_vectors_(self):
