@@ -2,17 +2,22 @@
 
     python -m benchmarks.ranking.sets
     python -m benchmarks.ranking.sets --sets ml-1m --models linear ease --output trial
+    python -m benchmarks.ranking.sets --models mult-vae --output trial --add
 
 On ml-1m, ml-latest-small and citeulike-t whole users are held out in five folds, so
 that every user is scored once, and a fifth of the interactions of each is to be
 predicted. On yelp2018-part and amazon-book-part, whose splits are given, later
 interactions of the training users are to be predicted.
 
+With `--add`, models of an earlier run with the same output are kept, for which their
+results by user lie in a folder beside it.
+
 Each model has a grid of eight settings at most. In every fold they are compared on a
-tenth of its training users (on the given splits, on their validation interactions), and
-the best one is fitted on all of its training users. Models that need a matrix of items
-by items are left out where it would not fit 16 GB, and implicit where it is not
-installed. Seconds are those of the final fit; `benchmarks.memory.sets` measures memory.
+tenth of its training users (on the given splits, on the validation interactions of at
+most 10,000 users), and the best one is fitted on all of its training users. Models that
+need a matrix of items by items are left out where it would not fit 16 GB, and implicit
+where it is not installed. Seconds are those of the final fit;
+`benchmarks.memory.sets` measures memory.
 """
 
 import argparse
@@ -22,6 +27,7 @@ import time
 from itertools import product
 from pathlib import Path
 
+import joblib
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
@@ -111,6 +117,7 @@ BLENDS = {
     "linear + iALS": ("linear", "als"),
 }
 N_FOLDS = 5
+MAX_VALIDATION_USERS = 10_000  # of the given splits
 DEEPEST = 100
 FIGURES = ("seconds to fit", "seconds to rank", "coverage@20")
 METRICS = {
@@ -128,15 +135,28 @@ METRICS = {
 def main(arguments=None):
     """Run the requested models on the requested sets, and write the tables."""
     options = parse(arguments)
-    report = {"sets": {}} | environment()
+    report = {"sets": {}}
     if options.output.with_suffix(".json").exists():  # other sets are kept
         earlier = json.loads(options.output.with_suffix(".json").read_text())
         report["sets"] = earlier["sets"]
     for name in options.sets:
-        folds = [run_fold(fold, options) for fold in SETS[name](options)]
-        report["sets"][name] = summarize(folds, environment())
+        folds = run_set(name, options)
+        report["sets"][name] = summarize(folds)
         write(report, options.output)
         print("\n".join(table(name, report["sets"][name])), flush=True)
+
+
+def run_set(name, options):
+    """Run the models on all folds of a set: for each fold, results by model."""
+    path = options.output.with_name(f"{options.output.name}-by-user") / f"{name}.joblib"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folds = joblib.load(path) if options.add and path.exists() else []
+    for number, fold in enumerate(SETS[name](options)):
+        if number == len(folds):
+            folds.append({})
+        for _ in run_fold(fold, options, folds[number]):
+            joblib.dump(folds, path)  # after each model, as wide sets take hours
+    return folds
 
 
 def parse(arguments=None):
@@ -149,6 +169,7 @@ def parse(arguments=None):
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--folds", type=int, default=N_FOLDS, help="folds to run of 5")
     parser.add_argument("--output", type=Path, default=RESULTS / "sets")
+    parser.add_argument("--add", action="store_true", help="keep the models of before")
     return parser.parse_args(arguments)
 
 
@@ -173,18 +194,26 @@ def given_split(name):
     """Read a set whose split is given, with the interactions of the same users."""
 
     def read(options):
-        train, val, test = (
-            sp.csr_array(sp.load_npz(options.data / name / f"{part}.npz"))
-            for part in ("train", "val", "test")
-        )
+        train, val, test = read_split(name, options.data)
+        some = np.random.default_rng(0).permutation(train.shape[0])[
+            :MAX_VALIDATION_USERS
+        ]
         yield {
             "train": train + val,
             "without validation": train,
-            "validation": (train, val),
+            "validation": (train[some], val[some]),
             "test": (train + val, test),
         }
 
     return read
+
+
+def read_split(name, folder):
+    """Read the parts of a given split: training, validation and test interactions."""
+    return tuple(
+        sp.csr_array(sp.load_npz(folder / name / f"{part}.npz"))
+        for part in ("train", "val", "test")
+    )
 
 
 def movielens_1m(options):
@@ -218,23 +247,23 @@ SETS = {
 # Runs
 
 
-def run_fold(fold, options):
-    """Choose, fit and score every model: its figures by title."""
-    results, chosen = {}, {}
+def run_fold(fold, options, results):
+    """Choose, fit and score the models that `results` lacks; yield after each one."""
     for name in options.models:
-        title, estimator, grid = MODELS[name]
+        _, estimator, grid = MODELS[name]
         if isinstance(estimator, EASE) and not fits(estimator, fold["train"]):
             continue
         if isinstance(estimator, ImplicitALS) and not implicit_als.INSTALLED:
             continue
-        chosen[name] = best_setting(estimator, grid, fold)
-        results[title] = score(chosen[name], fold)
+        if name not in results:
+            results[name] = score(best_setting(estimator, grid, fold), fold)
+            yield name
     for title, parts in BLENDS.items():
-        if set(parts) <= chosen.keys():
-            models = [(part, chosen[part]) for part in parts]
+        if set(parts) <= results.keys() and title not in results:
+            models = [(part, results[part]["chosen"]) for part in parts]
             blend = BlendRecommender(models, random_state=0)
-            results[f"blend: {title}"] = score(blend, fold)
-    return results
+            results[title] = score(blend, fold)
+            yield title
 
 
 def fits(ease, X):
@@ -264,13 +293,14 @@ def score(model, fold):
     started = time.perf_counter()
     ranked = top_items(fitted, fold_in, n_items=DEEPEST)
     result = {
-        "setting": shown(model),
+        "chosen": model,
+        "run": environment(),
         "seconds to fit": seconds,
         "seconds to rank": time.perf_counter() - started,
         "coverage@20": coverage_at_k(y_rank=ranked, n_items=fold_in.shape[1], k=20),
         "per user": {name: f(held_out, ranked) for name, f in METRICS.items()},
     }
-    print(f"{result['setting']}: {np.nanmean(result['per user']['ndcg@100']):.4f}")
+    print(f"{shown(model)}: {np.nanmean(result['per user']['ndcg@100']):.4f}")
     return result
 
 
@@ -282,18 +312,20 @@ def shown(model):
 # Report
 
 
-def summarize(folds, machine):
+def summarize(folds):
     """Join the folds: figures of each model, and differences user by user."""
     models, per_user = {}, {}
-    for title in folds[0]:
-        results = [fold[title] for fold in folds]
+    for model in [name for name in (*MODELS, *BLENDS) if name in folds[0]]:
+        title = f"blend: {model}" if model in BLENDS else MODELS[model][0]
+        results = [fold[model] for fold in folds]
         per_user[title] = {
-            name: np.concatenate([one["per user"][name] for one in results])
-            for name in METRICS
+            metric: np.concatenate([one["per user"][metric] for one in results])
+            for metric in METRICS
         }
         models[title] = {
-            "settings": [one["setting"] for one in results],
+            "settings": [shown(one["chosen"]) for one in results],
             "test": {k: mean_and_errors(v[None]) for k, v in per_user[title].items()},
+            "run": results[0]["run"],
         }
         for name in FIGURES:
             models[title][name] = float(np.mean([one[name] for one in results]))
@@ -309,7 +341,6 @@ def summarize(folds, machine):
         "n_users": n_users,
         "models": models,
         "compared": compared,
-        "run": machine,
     }
 
 
@@ -345,6 +376,12 @@ def table(name, results):
         f"- {title}: {'; '.join(sorted(set(model['settings'])))}"
         for title, model in models.items()
     ]
+    runs = {}
+    for title, model in models.items():
+        runs.setdefault(describe(model["run"]), []).append(title)
+    described = list(runs)
+    if len(runs) > 1:
+        described = [f"{', '.join(titles)}: {run}" for run, titles in runs.items()]
     folds = f"{results['n_folds']} folds, " if results["n_folds"] > 1 else ""
     return [
         f"## {name}",
@@ -358,8 +395,7 @@ def table(name, results):
         "",
         *settings,
         "",
-        describe(results["run"]),
-        "",
+        *(line for run in described for line in (run, "")),
     ]
 
 

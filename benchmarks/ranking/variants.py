@@ -105,10 +105,10 @@ def scores(name, folder):
 
 def read(name, folder):
     """Training matrix, and fold-in and held-out interactions of the users scored."""
-    fold = next(sets.SETS[name](SimpleNamespace(data=folder, folds=1)))
     if name not in ("yelp2018-part", "amazon-book-part"):
+        fold = next(sets.SETS[name](SimpleNamespace(data=folder, folds=1)))
         return fold["train"], *fold["test"]
-    X, held_out = fold["validation"]
+    X, held_out, _ = sets.read_split(name, folder)
     users = np.random.default_rng(0).permutation(X.shape[0])[: X.shape[0] // 3]
     items = np.argsort(-X[users].sum(axis=0), kind="stable")[:N_ITEMS]
     X, held_out = (sp.csr_array(part[users][:, items]) for part in (X, held_out))

@@ -302,9 +302,9 @@ class _BlockwiseNLL(torch.autograd.Function):
             block_sum = torch.logsumexp(logits, dim=1)
             logsumexp = torch.logaddexp(logsumexp, block_sum)
             logit_sum += logits.sum(dim=1)
-            stored, row, column = _stored_in(rows, columns)
-            picked = rows.values[stored] * logits[row, column]
-            observed.index_add_(0, row, picked)
+            column, inside = _columns_in(rows, columns)
+            picked = inside * rows.values * logits[rows.row_index, column]
+            observed.index_add_(0, rows.row_index, picked)
         ctx.save_for_backward(hidden, weight, bias, totals, logsumexp)
         ctx.rows, ctx.label_smoothing = rows, label_smoothing
         ctx.autocast = _autocast_as_now(hidden.device.type)
@@ -325,8 +325,9 @@ class _BlockwiseNLL(torch.autograd.Function):
             for columns, logits in _logit_blocks(hidden, weight, bias):
                 grad = logits.sub_(logsumexp[:, None]).exp_()
                 grad.sub_(smoothing / rows.n_columns).mul_(row_weight)
-                stored, row, column = _stored_in(rows, columns)
-                grad.index_put_((row, column), -observed[stored], accumulate=True)
+                column, inside = _columns_in(rows, columns)
+                place = (rows.row_index, column)
+                grad.index_put_(place, -inside * observed, accumulate=True)
                 grad_bias[columns] = grad.sum(dim=0)
                 grad_weight[:, columns] = (hidden.T @ grad).to(weight.dtype)
                 grad_hidden += grad @ weight[:, columns].T
@@ -385,11 +386,15 @@ def _logit_blocks(hidden, weight, bias):
         yield columns, logits.to(weight.dtype)
 
 
-def _stored_in(rows, columns):
-    """Places of the stored values of some columns: among values, row, and column."""
-    inside = (rows.indices >= columns.start) & (rows.indices < columns.stop)
-    stored = inside.nonzero().squeeze(1)
-    return stored, rows.row_index[stored], rows.indices[stored] - columns.start
+def _columns_in(rows, columns):
+    """Columns of the stored values in a block, and 1 for those that are in it, else 0.
+
+    All values are kept, because a selection would wait for the device.
+    """
+    column = rows.indices - columns.start
+    last = columns.stop - columns.start - 1
+    inside = ((column >= 0) & (column <= last)).to(rows.values.dtype)
+    return column.clamp(0, last), inside
 
 
 def _autocast_as_now(device_type):

@@ -1,5 +1,6 @@
 """The comparison of recommenders on several sets: folds, choices, paired figures."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,16 +44,20 @@ def test_differences_are_of_the_same_users():
     folds = [
         {
             name: {
-                "setting": name,
+                "chosen": Popularity(),
+                "run": {},
                 **dict.fromkeys(sets.FIGURES, 1.0),
                 "per user": dict.fromkeys(sets.METRICS, np.array(values)),
             }
-            for name, values in (("a", [0.1, np.nan, 0.5]), ("b", [0.2, np.nan, 0.3]))
+            for name, values in (
+                ("ease", [0.1, np.nan, 0.5]),
+                ("knn", [0.2, np.nan, 0.3]),
+            )
         }
     ] * 2
-    summary = sets.summarize(folds, {})
+    summary = sets.summarize(folds)
     assert summary["n_users"] == 4
-    mean, error = summary["compared"]["a minus b"]
+    mean, error = summary["compared"]["EASE minus item-kNN"]
     assert mean == pytest.approx(0.05)
     assert error == pytest.approx(np.std([-0.1, 0.2] * 2, ddof=1) / 2)
 
@@ -68,6 +73,20 @@ def test_a_short_run_writes_tables(tmp_path, monkeypatch):
     text = output.with_suffix(".md").read_text()
     assert "2 folds" in text
     assert "**EASE**" in text
+
+
+def test_models_are_added_to_those_of_an_earlier_run(tmp_path, monkeypatch):
+    monkeypatch.setitem(sets.SETS, "ml-1m", lambda o: sets.in_folds(X, o))
+    models = {"popularity": ("popularity", Popularity(), {})}
+    models["ease"] = ("EASE", EASE(), {})
+    monkeypatch.setattr(sets, "MODELS", models)
+    arguments = ["--sets", "ml-1m", "--folds", "2", "--output", str(tmp_path / "sets")]
+    sets.main([*arguments, "--models", "popularity"])
+    models["popularity"] = ("popularity", None, {})  # a second fit would fail
+    sets.main([*arguments, "--models", "popularity", "ease", "--add"])
+    report = json.loads((tmp_path / "sets.json").read_text())["sets"]["ml-1m"]
+    assert list(report["models"]) == ["popularity", "EASE"]
+    assert report["compared"]["EASE minus popularity"][0] > 0
 
 
 def test_the_picture_has_a_point_for_each_model():
