@@ -1,0 +1,1 @@
+"""What large catalogues and many users cost."""
