@@ -15,8 +15,6 @@ from benchmarks.environment import REPOSITORY, RESULTS
 STYLES = {
     "LinearVAERecommender, defaults": ("#0072B2", "o"),
     "LinearVAERecommender": ("#56B4E9", "o"),
-    "MultVAERecommender, bfloat16": ("#D55E00", "p"),
-    "Mult-DAE, bfloat16": ("#E69F00", "p"),
     "MultVAERecommender": ("#D55E00", "s"),
     "Mult-DAE": ("#E69F00", "s"),
     "blend: linear + EASE + Mult-VAE": ("#000000", "*"),

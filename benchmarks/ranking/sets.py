@@ -99,16 +99,6 @@ MODELS = {
         MultVAERecommender(variational=False, random_state=0),
         {},
     ),
-    "mult-vae-bfloat16": (
-        "MultVAERecommender, bfloat16 products",
-        MultVAERecommender(precision="bfloat16", random_state=0),
-        {},
-    ),
-    "mult-dae-bfloat16": (
-        "Mult-DAE, bfloat16 products",
-        MultVAERecommender(variational=False, precision="bfloat16", random_state=0),
-        {},
-    ),
 }
 # Blends of models in their best settings of the fold.
 BLENDS = {
@@ -224,8 +214,14 @@ def movielens_1m(options):
 
 
 def movielens_small(options):
-    """Read ml-latest-small; every rating is an interaction."""
-    data = fetch_movielens("latest-small", data_home=options.data, min_rating=None)
+    """Read ml-latest-small; every rating is an interaction.
+
+    Items with one or two users, half of them, are left out: a fold has hardly any of
+    their interactions to learn from.
+    """
+    data = fetch_movielens(
+        "latest-small", data_home=options.data, min_rating=None, min_item_users=3
+    )
     return in_folds(data.matrix, options)
 
 
