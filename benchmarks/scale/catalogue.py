@@ -294,7 +294,7 @@ def one_model(name, shape, folder, n_folded_in):
         "fold-in": measure(lambda: model.transform(some)),
         "rank": measure(lambda: model.recommend(some, N_RANKED)),
     }
-    result = {"n_interactions": X.nnz}
+    result = {"n_interactions": X.nnz, "n_folded_in": n_folded_in}
     for stage, found in stages.items():
         result[f"seconds to {stage}"] = found["seconds"]
         result[f"peak to {stage}"] = found["peak"]
@@ -326,7 +326,9 @@ def sampled_steps(n_users, n_interactions, sizes):
             steps[n_items] += clock.steps[SLOW_START:]
             columns[n_items] = float(np.median(clock.columns))
     parts = {n: np.median(found, axis=0).tolist() for n, found in steps.items()}
-    before = {n: float(np.median(np.sum(np.array(s)[:, :2], 1))) for n, s in steps.items()}
+    before = {
+        n: float(np.median(np.sum(np.array(s)[:, :2], 1))) for n, s in steps.items()
+    }
     return {
         "n_steps": {str(n): len(found) for n, found in steps.items()},
         "columns": {str(n): found for n, found in columns.items()},
@@ -436,7 +438,9 @@ def large(results):
             heads.setdefault(shape, []).append((name, found))
     for shape, rows in heads.items():
         n_users, n_items, _ = map(int, shape.split("x"))
-        n_interactions = rows[0][1]["n_interactions"]
+        n_interactions, n_folded_in = (
+            rows[0][1][key] for key in ("n_interactions", "n_folded_in")
+        )
         table = [
             [
                 "model",
@@ -470,7 +474,7 @@ def large(results):
             f"## {n_users:,} users x {n_items:,} items",
             "",
             f"{n_interactions:,} interactions, {N_COMPONENTS} components. Fold-in "
-            f"and ranking of {N_RANKED} items are for 1,000 users. Memory is the peak "
+            f"and ranking of {N_RANKED} items are for {n_folded_in:,} users. Memory is the peak "
             "above the level with the matrix in memory (for ranking also with the "
             "model), and in total that of the process. "
             f"{'Above' if above else 'All within'} the limit of {LIMIT / 1e9:.0f} GB"
@@ -498,14 +502,20 @@ def growth(results):
     for name in [name for name in MODELS if name in results]:
         for what, key in [*measured[name], ("ranking", "seconds to rank")]:
             found = {s: results[name][s][key] for s in shapes if s in results[name]}
-            slope = exponent([_n_items(s) for s in found], list(found.values()))
             cells = [f"{found[s]:.3g}" if s in found else "" for s in shapes]
-            table.append([MODELS[name].title, what, *cells, f"{slope:.2f}"])
+            slope = ""
+            if len(found) > 1:
+                sizes = [_n_items(s) for s in found]
+                slope = f"{exponent(sizes, list(found.values())):.2f}"
+            table.append([MODELS[name].title, what, *cells, slope])
+    n_folded_in = next(
+        one["n_folded_in"] for found in results.values() for one in found.values()
+    )
     return [
         "## Growth with the items",
         "",
-        f"{n_users:,} users with about {n_interactions:,} interactions. Ranking is for "
-        "1,000 users.",
+        f"{n_users:,} users with about {n_interactions:,} interactions. Ranking of "
+        f"{N_RANKED} items is for {n_folded_in:,} users.",
         "",
         *aligned(table),
         "",
