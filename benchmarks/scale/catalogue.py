@@ -6,26 +6,28 @@
 
 Three parts, each of which replaces its results in the output and keeps the others:
 
-- "large": 1,000,000 users x 1,000,000 items with 50,000,000 interactions. Each model has
-  a process of its own, which fits, folds in 1,000 users and ranks 100 items for each of
-  them. The peak above the matrix is that of the resident set, minus the resident set
-  with the matrix in memory and after a fit of small data, so that imports do not count.
-  The peak in total is that of the whole process.
+- "large": 1,000,000 users x 1,000,000 items with 50,000,000 interactions. Each model
+  has a process of its own, which fits, folds in 1,000 users, and ranks 100 items for
+  each of them. The peak above the matrix is that of the resident set, minus the
+  resident set with the matrix in memory and after a fit of small data, so that imports
+  do not count. The peak in total is that of the whole process.
 - "growth": 100,000 users, 2,000,000 interactions, and 10,000 to 1,000,000 items. The
   exponent is the slope of the logarithm of the seconds over that of the items.
-- "step": a step of `MultVAERecommender` with sampled items on 50,000 to 1,000,000 items,
-  with the pass of the optimiser apart. The sizes take turns in one process.
+- "step": a step of `MultVAERecommender` with sampled items on 50,000 to 1,000,000
+  items, with the pass of the optimiser apart. The sizes take turns in one process.
+
+Growth and steps are measured in seconds of the processor, to which other processes of
+the machine add little; with one thread and nothing else to do, they are seconds.
 
 Models that need many passes over the data do some of them; what the passes of their
 defaults would take is extrapolated, and named so. Results of other models are kept, so
-models can be run one by one. The matrices are drawn, and kept in `--folder` if given.
-
-Interactions are drawn by power laws: every user has three tastes of 100, and a taste
-draws its items with probabilities that fall with a power of their rank.
+models can be run one by one. The matrices are those of `benchmarks.scale.interactions`,
+and are kept in `--folder` if it is given.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,7 @@ from benchmarks.environment import REPOSITORY, RESULTS, describe, environment
 from benchmarks.memory.recommender import measure
 from benchmarks.ranking.implicit_als import INSTALLED
 from benchmarks.ranking.ml1m import aligned
+from benchmarks.scale.interactions import draw_interactions, keep_matrix, read_matrix
 from skvae import CollaborativeVAE, LinearVAERecommender, MultVAERecommender
 
 N_COMPONENTS, N_SAMPLED_ITEMS = 64, 5000
@@ -50,10 +53,6 @@ LIMIT = 12e9  # bytes in total, for "large"
 MAX_STEP_EXPONENT = 0.2
 SLOW_START = 5  # first steps that do not count
 
-# Shape of the generated interactions.
-N_TASTES, SHARES_OF_TASTES, EXPONENT = 100, (0.6, 0.3, 0.1), 0.8
-BLOCK_USERS = 50_000
-
 
 class Sizes(NamedTuple):
     """Numbers of users, items and interactions of all parts."""
@@ -61,6 +60,7 @@ class Sizes(NamedTuple):
     large: tuple
     growth: tuple  # users and interactions
     growth_items: tuple
+    step: tuple  # users and interactions
     step_items: tuple
     folded_in: int
     rounds: int  # in which the sizes of "step" take turns
@@ -70,6 +70,7 @@ FULL = Sizes(
     large=(1_000_000, 1_000_000, 50_000_000),
     growth=(100_000, 2_000_000),
     growth_items=(10_000, 30_000, 100_000, 300_000, 1_000_000),
+    step=(50_000, 1_000_000),
     step_items=(50_000, 100_000, 200_000, 500_000, 1_000_000),
     folded_in=1000,
     rounds=3,
@@ -78,6 +79,7 @@ QUICK = Sizes(
     large=(1500, 2000, 30_000),
     growth=(1000, 10_000),
     growth_items=(500, 1000),
+    step=(1000, 10_000),
     step_items=(6000, 12_000),
     folded_in=100,
     rounds=1,
@@ -91,13 +93,14 @@ def main(arguments=None):
         print(json.dumps(run_here(options)))
         return 0
     path = options.output.with_suffix(".json")
-    report = json.loads(path.read_text()) if path.exists() else {}
     with tempfile.TemporaryDirectory() as temporary:
         options.folder = options.folder or Path(temporary)
         for part, model, shape in tasks(options):
             result = run_apart(part, model, shape, options) | {"run": environment()}
             print(f"{part} {model} {shape}: {json.dumps(result)}", flush=True)
             key = "x".join(map(str, shape))
+            # Read again, as another run may have measured other models meanwhile.
+            report = json.loads(path.read_text()) if path.exists() else {}
             report.setdefault(part, {}).setdefault(model, {})[key] = result
             write(report, options.output)
     return 0
@@ -110,6 +113,9 @@ def parse(arguments=None):
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--quick", action="store_true", help="small sizes, for a trial")
     parser.add_argument("--folder", type=Path, help="where to keep the matrices")
+    parser.add_argument(
+        "--max-steps", type=int, help="end an epoch of the large catalogue after these"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "scale")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--shape", type=int, nargs="+", help=argparse.SUPPRESS)
@@ -128,7 +134,7 @@ def tasks(options):
             shape = (n_users, n_items, n_interactions)
             yield from (("growth", name, shape) for name in models)
     if "step" in options.parts and "mult-vae" in models:
-        yield "step", "mult-vae", sizes.growth
+        yield "step", "mult-vae", sizes.step
 
 
 def run_apart(part, model, shape, options):
@@ -138,6 +144,8 @@ def run_apart(part, model, shape, options):
     command = [sys.executable, "-m", "benchmarks.scale.catalogue", "--one", part]
     command += ["--models", model, "--shape", *map(str, shape)]
     command += ["--folder", str(options.folder)] + ["--quick"] * options.quick
+    if options.max_steps is not None:
+        command += ["--max-steps", str(options.max_steps)]
     done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -147,45 +155,60 @@ def run_here(options):
     sizes = QUICK if options.quick else FULL
     if options.one == "step":
         return sampled_steps(*options.shape, sizes)
-    return one_model(*options.models, options.shape, options.folder, sizes.folded_in)
+    return one_model(
+        *options.models,
+        options.shape,
+        options.folder,
+        sizes.folded_in,
+        options.max_steps,
+    )
 
 
 # Models
 
 
 class Clock(Callback):
-    """Record the seconds of epochs, and of the parts of each step.
+    """Record the processor seconds of epochs, and of the parts of each step.
 
-    The parts are those before the step, in which the batch is taken; until the
-    gradients are there; and that of the optimiser.
+    The first part takes the batch, the second computes the gradients, and the third is
+    that of the optimiser. After `max_steps` it interrupts the fit, which keeps what it
+    has learned.
     """
+
+    def __init__(self, max_steps=None):
+        self.max_steps = max_steps
+        self.epochs, self.interrupted = [], False
 
     def on_train_begin(self, net, **kwargs):
         """Start."""
-        self.epochs, self.steps, self.columns = [], [], []
+        self.steps, self.columns = [], []
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
         """Start an epoch."""
-        self.epoch_start = self.last = time.perf_counter()
+        self.steps_per_epoch = math.ceil(len(dataset_train) / net.batch_size)
+        self.epoch_start = self.last = time.process_time()
 
     def on_batch_begin(self, net, batch=None, **kwargs):
         """Take the time at which the batch is there."""
-        self.taken = time.perf_counter()
+        self.taken = time.process_time()
         self.columns.append(batch.n_columns)
 
     def on_grad_computed(self, net, **kwargs):
         """Take the time at which the gradients are there."""
-        self.computed = time.perf_counter()
+        self.computed = time.process_time()
 
     def on_batch_end(self, net, **kwargs):
         """Record the step."""
-        now = time.perf_counter()
+        now = time.process_time()
         self.steps.append(np.diff([self.last, self.taken, self.computed, now]))
         self.last = now
+        if len(self.steps) == self.max_steps:
+            self.interrupted = True
+            raise KeyboardInterrupt
 
     def on_epoch_end(self, net, **kwargs):
         """Record the epoch."""
-        self.epochs.append(time.perf_counter() - self.epoch_start)
+        self.epochs.append(time.process_time() - self.epoch_start)
 
     def median_step(self):
         """Median seconds of the parts of a step: (3,)."""
@@ -201,14 +224,14 @@ class ImplicitALS:
     def fit(self, X):
         from implicit.cpu.als import AlternatingLeastSquares
 
-        self.seconds = []
+        self.times = []
         self.model = AlternatingLeastSquares(
             N_COMPONENTS, iterations=self.n_iterations, num_threads=1, random_state=0
         )
         self.model.fit(
             sp.csr_matrix(X),
             show_progress=False,
-            callback=lambda _, seconds, loss: self.seconds.append(seconds),
+            callback=lambda *_: self.times.append(time.process_time()),
         )
         return self
 
@@ -280,39 +303,64 @@ MODELS = {
 }
 
 
-def one_model(name, shape, folder, n_folded_in):
+def one_model(name, shape, folder, n_folded_in, max_steps):
     """Fit a model, fold users in and rank for them; a dict of seconds and bytes."""
-    MODELS[name].make(Clock()).fit(draw_interactions(60, 40, 400)).recommend(
-        draw_interactions(60, 40, 400), 5
-    )  # imports are not counted
+    small = draw_interactions(60, 40, 400)
+    MODELS[name].make(Clock()).fit(small).recommend(small, 5)  # imports do not count
     X = read_matrix(shape, folder)
-    clock = Clock()
-    model = MODELS[name].make(clock)
     some = X[:n_folded_in]
+    clock = Clock(max_steps)
+    model = MODELS[name].make(clock)
+
+    def fit():
+        try:
+            model.fit(X)
+        except KeyboardInterrupt:
+            if not clock.interrupted:
+                raise
+
     stages = {
-        "fit": measure(lambda: model.fit(X)),
-        "fold-in": measure(lambda: model.transform(some)),
-        "rank": measure(lambda: model.recommend(some, N_RANKED)),
+        "fit": measured(fit),
+        "fold-in": measured(lambda: model.transform(some)),
+        "rank": measured(lambda: model.recommend(some, N_RANKED)),
     }
     result = {"n_interactions": X.nnz, "n_folded_in": n_folded_in}
     for stage, found in stages.items():
         result[f"seconds to {stage}"] = found["seconds"]
+        result[f"processor seconds to {stage}"] = found["processor seconds"]
         result[f"peak to {stage}"] = found["peak"]
     result["peak in total"] = max(f["level"] + f["peak"] for f in stages.values())
-    passes = model.seconds if name == "implicit" else getattr(clock, "epochs", [])
-    if passes:
-        result["seconds of a pass"] = float(np.median(passes))
-        missing = MODELS[name].n_default - MODELS[name].n_done
-        result["extrapolated seconds to fit"] = (
-            stages["fit"]["seconds"] + missing * result["seconds of a pass"]
-        )
+    return result | passes(name, model, clock, stages["fit"]["processor seconds"])
+
+
+def passes(name, model, clock, seconds):
+    """What was done, the seconds of a pass, and those of all passes extrapolated."""
+    _, _, what, n_done, n_default = MODELS[name]
+    if not what:
+        return {"done": ""}
+    result = {"done": f"{n_done} {what}"}
+    times = np.diff(model.times) if name == "implicit" else clock.epochs
     if name == "mult-vae":
-        result["seconds of a step"] = float(clock.median_step().sum())
-    return result
+        step = clock.median_step().sum()
+        result["processor seconds of a step"] = float(step)
+        if clock.interrupted:
+            n_done = len(clock.steps) / clock.steps_per_epoch
+            times = [step * clock.steps_per_epoch]
+            result["done"] = f"{len(clock.steps)} of {clock.steps_per_epoch} steps"
+    result["processor seconds of a pass"] = float(np.median(times))
+    rest = (n_default - n_done) * result["processor seconds of a pass"]
+    return result | {"extrapolated processor seconds to fit": seconds + rest}
+
+
+def measured(function):
+    """Return what `measure` does, and the seconds of the processor."""
+    start = time.process_time()
+    found = measure(function)
+    return found | {"processor seconds": time.process_time() - start}
 
 
 def sampled_steps(n_users, n_interactions, sizes):
-    """Median seconds of the parts of a sampled step, by number of items."""
+    """Median processor seconds of the parts of a sampled step, by number of items."""
     matrices = {
         n_items: draw_interactions(n_users, n_items, n_interactions)
         for n_items in sizes.step_items
@@ -341,79 +389,6 @@ def sampled_steps(n_users, n_interactions, sizes):
 def exponent(sizes, seconds):
     """Slope of the logarithm of the seconds over that of the sizes."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-
-
-# Interactions
-
-
-def draw_interactions(n_users, n_items, n_interactions, seed=0):
-    """Draw interactions with tastes, block by block: CSR of ones, in float32.
-
-    The numbers of interactions of users are lognormal. Those of items follow power
-    laws, in a random order of the columns.
-    """
-    rng = np.random.default_rng(seed)
-    columns = rng.permutation(n_items).astype(np.int32)
-    lengths = rng.lognormal(size=n_users)
-    lengths *= n_interactions / lengths.sum()
-    factor = 1.0  # as a user may draw an item more than once
-    for _ in range(3):
-        trial = _lengths(lengths[:BLOCK_USERS], factor, n_items)
-        n_kept = len(_draw_block(trial, columns, rng)[0])
-        factor *= lengths[:BLOCK_USERS].sum() / n_kept
-    indices, counts = [], [[0]]
-    for start in range(0, n_users, BLOCK_USERS):
-        part = _lengths(lengths[start : start + BLOCK_USERS], factor, n_items)
-        found = _draw_block(part, columns, rng)
-        indices.append(found[0])
-        counts.append(found[1])
-    indices = np.concatenate(indices)
-    indptr = np.concatenate(counts).cumsum().astype(np.int32)
-    ones = np.ones(len(indices), dtype=np.float32)
-    return sp.csr_array((ones, indices, indptr), shape=(n_users, n_items))
-
-
-def _lengths(lengths, factor, n_items):
-    return np.ceil(factor * lengths).clip(1, n_items // 4).astype(np.int64)
-
-
-def _draw_block(lengths, columns, rng):
-    """Draw the columns of some users, sorted, and the number of them by user."""
-    n_items, n_tastes = len(columns), max(1, min(N_TASTES, len(columns) // 20))
-    users = np.repeat(np.arange(len(lengths)), lengths)
-    tastes = rng.integers(n_tastes, size=(len(lengths), len(SHARES_OF_TASTES)))
-    which = np.searchsorted(np.cumsum(SHARES_OF_TASTES)[:-1], rng.random(len(users)))
-    # The quantile function of a density that falls with a power of the rank.
-    per_taste = n_items // n_tastes
-    power = 1 - EXPONENT
-    quantile = 1 + rng.random(len(users)) * ((per_taste + 1) ** power - 1)
-    rank = np.minimum(quantile ** (1 / power), per_taste).astype(np.int64) - 1
-    items = columns[rank * n_tastes + tastes[users, which]]
-    cells = np.unique(users * n_items + items)
-    counts = np.bincount(cells // n_items, minlength=len(lengths))
-    return (cells % n_items).astype(np.int32), counts
-
-
-def keep_matrix(shape, folder):
-    """Draw the matrix of a shape into a folder, unless it is there."""
-    path = _path(shape, folder)
-    if path.exists():
-        return
-    X = draw_interactions(*shape)
-    path.mkdir(parents=True)
-    np.save(path / "indices.npy", X.indices)
-    np.save(path / "indptr.npy", X.indptr)
-
-
-def read_matrix(shape, folder):
-    """Read a matrix that `keep_matrix` has drawn."""
-    parts = [np.load(_path(shape, folder) / f"{n}.npy") for n in ("indices", "indptr")]
-    ones = np.ones(len(parts[0]), dtype=np.float32)
-    return sp.csr_array((ones, *parts), shape=tuple(shape[:2]))
-
-
-def _path(shape, folder):
-    return Path(folder, "x".join(map(str, shape)))
 
 
 # Report
@@ -445,9 +420,10 @@ def large(results):
             [
                 "model",
                 "fit, s",
-                "fit by default, s",
-                "fold-in of users, s",
-                "ranking for users, s",
+                "processor, s",
+                "with default passes, s",
+                "fold-in, s",
+                "ranking, s",
                 "fit, GB above",
                 "ranking, GB above",
                 "in total, GB",
@@ -455,12 +431,13 @@ def large(results):
         ]
         for name, found in rows:
             model = MODELS[name]
-            done = f" ({model.n_done} {model.passes})" if model.passes else ""
-            whole = found.get("extrapolated seconds to fit")
+            done = f" ({found['done']})" if found["done"] else ""
+            whole = found.get("extrapolated processor seconds to fit")
             table.append(
                 [
                     model.title,
                     f"{found['seconds to fit']:,.0f}{done}",
+                    f"{found['processor seconds to fit']:,.0f}",
                     f"{whole:,.0f} ({model.n_default}, extrapolated)" if whole else "",
                     f"{found['seconds to fold-in']:.2f}",
                     f"{found['seconds to rank']:.1f}",
@@ -474,9 +451,10 @@ def large(results):
             f"## {n_users:,} users x {n_items:,} items",
             "",
             f"{n_interactions:,} interactions, {N_COMPONENTS} components. Fold-in "
-            f"and ranking of {N_RANKED} items are for {n_folded_in:,} users. Memory is the peak "
-            "above the level with the matrix in memory (for ranking also with the "
-            "model), and in total that of the process. "
+            f"and ranking of {N_RANKED} items are for {n_folded_in:,} users. What the "
+            "passes of the defaults would take is extrapolated from the seconds of the "
+            "processor. Memory is the peak above the level with the matrix in memory "
+            "(for ranking also with the model), and in total that of the process. "
             f"{'Above' if above else 'All within'} the limit of {LIMIT / 1e9:.0f} GB"
             f"{': ' + ', '.join(above) if above else ''}.",
             "",
@@ -492,15 +470,22 @@ def growth(results):
         {s for found in results.values() for s in found}, key=lambda s: _n_items(s)
     )
     n_users, _, n_interactions = map(int, shapes[0].split("x"))
-    table = [["model", "seconds of", *(f"{_n_items(s):,}" for s in shapes), "exponent"]]
+    table = [
+        [
+            "model",
+            "processor seconds of",
+            *(f"{_n_items(s):,}" for s in shapes),
+            "exponent",
+        ]
+    ]
     measured = {
-        "linear": [("a fit", "seconds to fit")],
-        "mult-vae": [("a step", "seconds of a step")],
-        "collaborative": [("a round", "seconds of a pass")],
-        "implicit": [("an iteration", "seconds of a pass")],
+        "linear": [("a fit", "processor seconds to fit")],
+        "mult-vae": [("a step", "processor seconds of a step")],
+        "collaborative": [("a round", "processor seconds of a pass")],
+        "implicit": [("an iteration", "processor seconds of a pass")],
     }
     for name in [name for name in MODELS if name in results]:
-        for what, key in [*measured[name], ("ranking", "seconds to rank")]:
+        for what, key in [*measured[name], ("ranking", "processor seconds to rank")]:
             found = {s: results[name][s][key] for s in shapes if s in results[name]}
             cells = [f"{found[s]:.3g}" if s in found else "" for s in shapes]
             slope = ""
@@ -540,9 +525,10 @@ def step(results):
     return [
         "## A sampled step of MultVAERecommender",
         "",
-        f"Medians of {min(found['n_steps'].values()):,} steps or more. The exponent of "
-        f"both parts without the optimiser is {found['exponent']:.2f}, "
-        f"{'within' if within else 'ABOVE'} {MAX_STEP_EXPONENT}.",
+        f"Medians of {min(found['n_steps'].values()):,} steps or more, in milliseconds "
+        "of the processor. The exponent of both parts without the optimiser is "
+        f"{found['exponent']:.2f}, {'within' if within else 'ABOVE'} "
+        f"{MAX_STEP_EXPONENT}.",
         "",
         *aligned(table),
         "",

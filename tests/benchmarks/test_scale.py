@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.scale import catalogue
+from benchmarks.scale import catalogue, interactions
+from benchmarks.scale.interactions import draw_interactions
 from skvae import LinearVAERecommender
 from skvae.baselines import Popularity
 from skvae.metrics._scorer import ranking_scores
@@ -22,7 +23,7 @@ def in_this_process(monkeypatch):
     def run(part, model, shape, options):
         ran.append((part, model, shape))
         if part != "step":
-            catalogue.keep_matrix(shape, options.folder)
+            interactions.keep_matrix(shape, options.folder)
         options.one, options.models, options.shape = part, [model], shape
         return catalogue.run_here(options)
 
@@ -31,7 +32,7 @@ def in_this_process(monkeypatch):
 
 
 def test_interactions_are_as_many_as_asked_and_canonical():
-    X = catalogue.draw_interactions(*SHAPE)
+    X = draw_interactions(*SHAPE)
     assert X.shape == SHAPE[:2]
     assert X.nnz == pytest.approx(SHAPE[2], rel=0.05)
     assert np.diff(X.indptr).min() >= 1
@@ -41,23 +42,23 @@ def test_interactions_are_as_many_as_asked_and_canonical():
 
 
 def test_interactions_are_equal_for_equal_seeds():
-    one, same = (catalogue.draw_interactions(*SHAPE) for _ in range(2))
-    other = catalogue.draw_interactions(*SHAPE, seed=1)
+    one, same = (draw_interactions(*SHAPE) for _ in range(2))
+    other = draw_interactions(*SHAPE, seed=1)
     assert (one != same).nnz == 0
     assert (one != other).nnz > 0
 
 
 def test_popularity_falls_as_the_power_of_the_rank():
     # With few interactions of each user, items are rarely drawn twice.
-    X = catalogue.draw_interactions(50_000, 5000, 200_000)
+    X = draw_interactions(50_000, 5000, 200_000)
     counts = np.sort(X.sum(axis=0))[::-1]
     middle = slice(400, 4000)  # equal ranks in all tastes come first together
     slope = np.polyfit(np.log(np.arange(1, 5001)[middle]), np.log(counts[middle]), 1)[0]
-    assert slope == pytest.approx(-catalogue.EXPONENT, abs=0.1)
+    assert slope == pytest.approx(-interactions.EXPONENT, abs=0.1)
 
 
 def test_tastes_rank_better_than_popularity():
-    X = catalogue.draw_interactions(*SHAPE)
+    X = draw_interactions(*SHAPE)
     train, held_out = hold_out_interactions(X, random_state=0)
     scores = [
         ranking_scores(model.fit(train), train, held_out, "ndcg@100")
@@ -80,14 +81,27 @@ def test_a_short_run_reports_peaks_exponents_and_steps(tmp_path, in_this_process
     assert found["n_interactions"] == pytest.approx(30_000, rel=0.05)
     found = report["large"]["mult-vae"]["1500x2000x30000"]
     passes = catalogue.MODELS["mult-vae"].n_default - 1
-    assert found["extrapolated seconds to fit"] == pytest.approx(
-        found["seconds to fit"] + passes * found["seconds of a pass"]
+    assert found["extrapolated processor seconds to fit"] == pytest.approx(
+        found["processor seconds to fit"]
+        + passes * found["processor seconds of a pass"]
     )
     (steps,) = report["step"]["mult-vae"].values()
     assert min(steps["seconds of parts"]["12000"]) > 0
     text = (tmp_path / "scale.md").read_text()
     assert "in total, GB" in text
     assert text.count("python -m") >= 3
+
+
+def test_an_epoch_can_be_cut_and_is_then_extrapolated(tmp_path, in_this_process):
+    arguments = ["--quick", "--parts", "large", "--output", str(tmp_path / "scale")]
+    catalogue.main([*arguments, "--models", "mult-vae", "--max-steps", "7"])
+    report = json.loads((tmp_path / "scale.json").read_text())
+    found = report["large"]["mult-vae"]["1500x2000x30000"]
+    assert found["done"] == "7 of 10 steps"
+    rest = (20 * 10 - 7) * found["processor seconds of a step"]
+    assert found["extrapolated processor seconds to fit"] == pytest.approx(
+        found["processor seconds to fit"] + rest
+    )
 
 
 def test_models_that_are_not_run_keep_their_results(tmp_path, in_this_process):
