@@ -27,7 +27,6 @@ and are kept in `--folder` if it is given.
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -36,22 +35,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
-from skorch.callbacks import Callback
 
-from benchmarks.environment import REPOSITORY, RESULTS, describe, environment
+from benchmarks.environment import REPOSITORY, RESULTS, environment
 from benchmarks.memory.recommender import measure
 from benchmarks.ranking.implicit_als import INSTALLED
-from benchmarks.ranking.ml1m import aligned
 from benchmarks.scale.interactions import draw_interactions, keep_matrix, read_matrix
-from skvae import CollaborativeVAE, LinearVAERecommender, MultVAERecommender
+from benchmarks.scale.models import MODELS, SLOW_START, Clock
+from benchmarks.scale.report import N_RANKED, exponent, write
 
-N_COMPONENTS, N_SAMPLED_ITEMS = 64, 5000
-N_RANKED = 100  # items for each user
 PARTS = ("large", "growth", "step")
-LIMIT = 12e9  # bytes in total, for "large"
-MAX_STEP_EXPONENT = 0.2
-SLOW_START = 5  # first steps that do not count
 
 
 class Sizes(NamedTuple):
@@ -164,145 +156,6 @@ def run_here(options):
     )
 
 
-# Models
-
-
-class Clock(Callback):
-    """Record the processor seconds of epochs, and of the parts of each step.
-
-    The first part takes the batch, the second computes the gradients, and the third is
-    that of the optimiser. After `max_steps` it interrupts the fit, which keeps what it
-    has learned.
-    """
-
-    def __init__(self, max_steps=None):
-        self.max_steps = max_steps
-        self.epochs, self.interrupted = [], False
-
-    def on_train_begin(self, net, **kwargs):
-        """Start."""
-        self.steps, self.columns = [], []
-
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        """Start an epoch."""
-        self.steps_per_epoch = math.ceil(len(dataset_train) / net.batch_size)
-        self.epoch_start = self.last = time.process_time()
-
-    def on_batch_begin(self, net, batch=None, **kwargs):
-        """Take the time at which the batch is there."""
-        self.taken = time.process_time()
-        self.columns.append(batch.n_columns)
-
-    def on_grad_computed(self, net, **kwargs):
-        """Take the time at which the gradients are there."""
-        self.computed = time.process_time()
-
-    def on_batch_end(self, net, **kwargs):
-        """Record the step."""
-        now = time.process_time()
-        self.steps.append(np.diff([self.last, self.taken, self.computed, now]))
-        self.last = now
-        if len(self.steps) == self.max_steps:
-            self.interrupted = True
-            raise KeyboardInterrupt
-
-    def on_epoch_end(self, net, **kwargs):
-        """Record the epoch."""
-        self.epochs.append(time.process_time() - self.epoch_start)
-
-    def median_step(self):
-        """Median seconds of the parts of a step: (3,)."""
-        return np.median(self.steps[SLOW_START:], axis=0)
-
-
-class ImplicitALS:
-    """ALS of implicit, in one thread, with the methods of a recommender."""
-
-    def __init__(self, n_iterations=1):
-        self.n_iterations = n_iterations
-
-    def fit(self, X):
-        from implicit.cpu.als import AlternatingLeastSquares
-
-        self.times = []
-        self.model = AlternatingLeastSquares(
-            N_COMPONENTS, iterations=self.n_iterations, num_threads=1, random_state=0
-        )
-        self.model.fit(
-            sp.csr_matrix(X),
-            show_progress=False,
-            callback=lambda *_: self.times.append(time.process_time()),
-        )
-        return self
-
-    def transform(self, X):
-        users = np.arange(X.shape[0])
-        return self.model.recalculate_user(users, sp.csr_matrix(X))
-
-    def recommend(self, X, n_items):
-        users = np.arange(X.shape[0])
-        rows = sp.csr_matrix(X)
-        return self.model.recommend(users, rows, n_items, recalculate_user=True)[0]
-
-
-class Model(NamedTuple):
-    """How to make and measure a model.
-
-    A model that passes over the data `n_default` times by default does `n_done` here.
-    """
-
-    title: str
-    make: object  # a function of a clock
-    passes: str = ""
-    n_done: int = 0
-    n_default: int = 0
-
-
-def linear(clock):
-    return LinearVAERecommender(N_COMPONENTS, device="cpu", random_state=0)
-
-
-def mult_vae(clock):
-    return MultVAERecommender(
-        N_COMPONENTS,
-        n_sampled_items=N_SAMPLED_ITEMS,
-        max_iter=MODELS["mult-vae"].n_done,
-        callbacks=[clock],
-        device="cpu",
-        random_state=0,
-    )
-
-
-def collaborative(clock):
-    return CollaborativeVAE(
-        N_COMPONENTS,
-        max_iter=MODELS["collaborative"].n_done,
-        callbacks=[clock],
-        device="cpu",
-        random_state=0,
-    )
-
-
-def implicit(clock):
-    return ImplicitALS(MODELS["implicit"].n_done)
-
-
-MODELS = {
-    "linear": Model("LinearVAERecommender", linear),
-    "mult-vae": Model(
-        f"MultVAERecommender, {N_SAMPLED_ITEMS:,} sampled items",
-        mult_vae,
-        "epochs",
-        1,
-        20,
-    ),
-    "collaborative": Model(
-        "CollaborativeVAE without content", collaborative, "rounds", 2, 10
-    ),
-    "implicit": Model("ALS of implicit", implicit, "iterations", 3, 15),
-}
-
-
 def one_model(name, shape, folder, n_folded_in, max_steps):
     """Fit a model, fold users in and rank for them; a dict of seconds and bytes."""
     small = draw_interactions(60, 40, 400)
@@ -370,7 +223,7 @@ def sampled_steps(n_users, n_interactions, sizes):
     for _ in range(sizes.rounds):
         for n_items, X in matrices.items():
             clock = Clock()
-            mult_vae(clock).fit(X)
+            MODELS["mult-vae"].make(clock).fit(X)
             steps[n_items] += clock.steps[SLOW_START:]
             columns[n_items] = float(np.median(clock.columns))
     parts = {n: np.median(found, axis=0).tolist() for n, found in steps.items()}
@@ -384,171 +237,6 @@ def sampled_steps(n_users, n_interactions, sizes):
         "seconds without optimiser": {str(n): found for n, found in before.items()},
         "exponent": exponent(list(before), list(before.values())),
     }
-
-
-def exponent(sizes, seconds):
-    """Slope of the logarithm of the seconds over that of the sizes."""
-    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-
-
-# Report
-
-
-def write(report, output):
-    """Write the results as JSON and as Markdown."""
-    lines = ["# Very large catalogues", ""]
-    for part, table in (("large", large), ("growth", growth), ("step", step)):
-        if part in report:
-            lines += [*table(report[part]), *described(report[part])]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
-    output.with_suffix(".md").write_text("\n".join(lines).rstrip() + "\n")
-
-
-def large(results):
-    """Lines of the table of the largest catalogue."""
-    lines, heads = [], {}
-    for name in [name for name in MODELS if name in results]:
-        for shape, found in results[name].items():
-            heads.setdefault(shape, []).append((name, found))
-    for shape, rows in heads.items():
-        n_users, n_items, _ = map(int, shape.split("x"))
-        n_interactions, n_folded_in = (
-            rows[0][1][key] for key in ("n_interactions", "n_folded_in")
-        )
-        table = [
-            [
-                "model",
-                "fit, s",
-                "processor, s",
-                "with default passes, s",
-                "fold-in, s",
-                "ranking, s",
-                "fit, GB above",
-                "ranking, GB above",
-                "in total, GB",
-            ]
-        ]
-        for name, found in rows:
-            model = MODELS[name]
-            done = f" ({found['done']})" if found["done"] else ""
-            whole = found.get("extrapolated processor seconds to fit")
-            table.append(
-                [
-                    model.title,
-                    f"{found['seconds to fit']:,.0f}{done}",
-                    f"{found['processor seconds to fit']:,.0f}",
-                    f"{whole:,.0f} ({model.n_default}, extrapolated)" if whole else "",
-                    f"{found['seconds to fold-in']:.2f}",
-                    f"{found['seconds to rank']:.1f}",
-                    f"{found['peak to fit'] / 1e9:.2f}",
-                    f"{found['peak to rank'] / 1e9:.2f}",
-                    f"{found['peak in total'] / 1e9:.2f}",
-                ]
-            )
-        above = [n for n, f in rows if f["peak in total"] > LIMIT]
-        lines += [
-            f"## {n_users:,} users x {n_items:,} items",
-            "",
-            f"{n_interactions:,} interactions, {N_COMPONENTS} components. Fold-in "
-            f"and ranking of {N_RANKED} items are for {n_folded_in:,} users. What the "
-            "passes of the defaults would take is extrapolated from the seconds of the "
-            "processor. Memory is the peak above the level with the matrix in memory "
-            "(for ranking also with the model), and in total that of the process. "
-            f"{'Above' if above else 'All within'} the limit of {LIMIT / 1e9:.0f} GB"
-            f"{': ' + ', '.join(above) if above else ''}.",
-            "",
-            *aligned(table),
-            "",
-        ]
-    return lines
-
-
-def growth(results):
-    """Lines of the table of the growth with the items."""
-    shapes = sorted(
-        {s for found in results.values() for s in found}, key=lambda s: _n_items(s)
-    )
-    n_users, _, n_interactions = map(int, shapes[0].split("x"))
-    table = [
-        [
-            "model",
-            "processor seconds of",
-            *(f"{_n_items(s):,}" for s in shapes),
-            "exponent",
-        ]
-    ]
-    measured = {
-        "linear": [("a fit", "processor seconds to fit")],
-        "mult-vae": [("a step", "processor seconds of a step")],
-        "collaborative": [("a round", "processor seconds of a pass")],
-        "implicit": [("an iteration", "processor seconds of a pass")],
-    }
-    for name in [name for name in MODELS if name in results]:
-        for what, key in [*measured[name], ("ranking", "processor seconds to rank")]:
-            found = {s: results[name][s][key] for s in shapes if s in results[name]}
-            cells = [f"{found[s]:.3g}" if s in found else "" for s in shapes]
-            slope = ""
-            if len(found) > 1:
-                sizes = [_n_items(s) for s in found]
-                slope = f"{exponent(sizes, list(found.values())):.2f}"
-            table.append([MODELS[name].title, what, *cells, slope])
-    n_folded_in = next(
-        one["n_folded_in"] for found in results.values() for one in found.values()
-    )
-    return [
-        "## Growth with the items",
-        "",
-        f"{n_users:,} users with about {n_interactions:,} interactions. Ranking of "
-        f"{N_RANKED} items is for {n_folded_in:,} users.",
-        "",
-        *aligned(table),
-        "",
-    ]
-
-
-def step(results):
-    """Lines of the table of the parts of a sampled step."""
-    (found,) = results["mult-vae"].values()
-    table = [
-        ["items", "columns visited", "batch, ms", "gradients, ms", "both, ms"]
-        + ["optimiser, ms"]
-    ]
-    for n_items, parts in found["seconds of parts"].items():
-        both = found["seconds without optimiser"][n_items]
-        columns = found["columns"][n_items]
-        table.append(
-            [f"{int(n_items):,}", f"{columns:,.0f}"]
-            + [f"{1000 * seconds:.1f}" for seconds in (*parts[:2], both, parts[2])]
-        )
-    within = found["exponent"] <= MAX_STEP_EXPONENT
-    return [
-        "## A sampled step of MultVAERecommender",
-        "",
-        f"Medians of {min(found['n_steps'].values()):,} steps or more, in milliseconds "
-        "of the processor. The exponent of both parts without the optimiser is "
-        f"{found['exponent']:.2f}, {'within' if within else 'ABOVE'} "
-        f"{MAX_STEP_EXPONENT}.",
-        "",
-        *aligned(table),
-        "",
-    ]
-
-
-def _n_items(shape):
-    return int(shape.split("x")[1])
-
-
-def described(results):
-    """Machine, versions and command of each run, with the models that it measured."""
-    runs = {}
-    for name, found in results.items():
-        for result in found.values():
-            runs.setdefault(describe(result["run"]), {})[MODELS[name].title] = None
-    if len(runs) == 1:
-        return [*runs, ""]
-    lines = [f"{', '.join(titles)}: {run}" for run, titles in runs.items()]
-    return [line for run in lines for line in (run, "")]
 
 
 if __name__ == "__main__":

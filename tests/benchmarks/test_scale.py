@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.scale import catalogue, interactions
+from benchmarks.scale import catalogue, interactions, models
 from benchmarks.scale.interactions import draw_interactions
+from benchmarks.scale.report import exponent
 from skvae import LinearVAERecommender
 from skvae.baselines import Popularity
 from skvae.metrics._scorer import ranking_scores
@@ -69,23 +70,23 @@ def test_tastes_rank_better_than_popularity():
 
 def test_growth_with_a_known_exponent():
     sizes = [10, 100, 1000]
-    assert catalogue.exponent(sizes, [3 * n**0.7 for n in sizes]) == pytest.approx(0.7)
+    assert exponent(sizes, [3 * n**0.7 for n in sizes]) == pytest.approx(0.7)
 
 
 def test_a_short_run_reports_peaks_exponents_and_steps(tmp_path, in_this_process):
     arguments = ["--quick", "--output", str(tmp_path / "scale")]
     catalogue.main([*arguments, "--models", "linear", "mult-vae"])
-    report = json.loads((tmp_path / "scale.json").read_text())
-    found = report["large"]["linear"]["1500x2000x30000"]
+    results = json.loads((tmp_path / "scale.json").read_text())
+    found = results["large"]["linear"]["1500x2000x30000"]
     assert 0 < found["peak to fit"] < found["peak in total"]
     assert found["n_interactions"] == pytest.approx(30_000, rel=0.05)
-    found = report["large"]["mult-vae"]["1500x2000x30000"]
-    passes = catalogue.MODELS["mult-vae"].n_default - 1
+    found = results["large"]["mult-vae"]["1500x2000x30000"]
+    passes = models.MODELS["mult-vae"].n_default - 1
     assert found["extrapolated processor seconds to fit"] == pytest.approx(
         found["processor seconds to fit"]
         + passes * found["processor seconds of a pass"]
     )
-    (steps,) = report["step"]["mult-vae"].values()
+    (steps,) = results["step"]["mult-vae"].values()
     assert min(steps["seconds of parts"]["12000"]) > 0
     text = (tmp_path / "scale.md").read_text()
     assert "in total, GB" in text
@@ -95,8 +96,8 @@ def test_a_short_run_reports_peaks_exponents_and_steps(tmp_path, in_this_process
 def test_an_epoch_can_be_cut_and_is_then_extrapolated(tmp_path, in_this_process):
     arguments = ["--quick", "--parts", "large", "--output", str(tmp_path / "scale")]
     catalogue.main([*arguments, "--models", "mult-vae", "--max-steps", "7"])
-    report = json.loads((tmp_path / "scale.json").read_text())
-    found = report["large"]["mult-vae"]["1500x2000x30000"]
+    results = json.loads((tmp_path / "scale.json").read_text())
+    found = results["large"]["mult-vae"]["1500x2000x30000"]
     assert found["done"] == "7 of 10 steps"
     rest = (20 * 10 - 7) * found["processor seconds of a step"]
     assert found["extrapolated processor seconds to fit"] == pytest.approx(
