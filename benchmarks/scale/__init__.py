@@ -1,1 +1,1 @@
-"""What large catalogues and many users cost."""
+"""What very large catalogues cost: memory and time, and their growth with the items."""

@@ -9,7 +9,7 @@ users and for items.
 import torch
 from torch.nn import functional as F
 
-# Number of elements in one gathered block of factors.
+# Number of elements in one gathered block of factors, and entries hashed at a time.
 BLOCK_SIZE = 2**20
 # The rows of a block have at most LENGTH_RATIO times the number of entries of its
 # shortest row, plus LENGTH_SLACK.
@@ -123,11 +123,14 @@ def objective(
     # A missing interaction costs b (u.v)^2. The sum of this term over all pairs is the
     # sum of the elementwise product of two Gram matrices.
     squares = b * float(torch.sum((U.T @ U).double() * (V.T @ V).double()))
-    row_index = torch.repeat_interleave(rows.indptr.diff().long())
+    ends = rows.indptr[1:].long()
     size = max(1, BLOCK_SIZE // U.shape[1])
-    for start in range(0, row_index.shape[0], size):
+    for start in range(0, rows.indices.shape[0], size):
         part = slice(start, start + size)
-        scores = (U[row_index[part]] * V[rows.indices[part].long()]).sum(dim=1).double()
+        indices = rows.indices[part].long()
+        places = start + torch.arange(len(indices), device=indices.device)
+        row_index = torch.searchsorted(ends, places, right=True)
+        scores = (U[row_index] * V[indices]).sum(dim=1).double()
         confidence = b + (a - b) * rows.values[part].double()
         squares += float(
             torch.sum(confidence * (1 - scores).square() - b * scores.square())
@@ -198,13 +201,20 @@ def _blocks(rows, n_components):
 def _row_keys(rows):
     """Hash the entries of each row: int64 tensor of shape (n_rows,)."""
     # The sum of a hash of each entry. Overflow wraps around.
-    keys = rows.values.float().view(torch.int32).long() * HASH_FACTORS[0]
-    keys += rows.indices.long() * HASH_FACTORS[1]
-    keys ^= keys >> 32
-    keys *= HASH_FACTORS[2]
-    sums = keys.new_zeros(len(keys) + 1)
-    torch.cumsum(keys, 0, out=sums[1:])
-    return sums[rows.indptr[1:].long()] - sums[rows.indptr[:-1].long()]
+    n_rows, n_entries = rows.indptr.shape[0] - 1, rows.indices.shape[0]
+    size = max(1, BLOCK_SIZE * n_rows // max(1, n_entries))
+    sums = []
+    for start in range(0, max(1, n_rows), size):
+        ends = rows.indptr[start : start + size + 1].long()
+        entries = slice(int(ends[0]), int(ends[-1]))
+        keys = rows.values[entries].float().view(torch.int32).long() * HASH_FACTORS[0]
+        keys += rows.indices[entries].long() * HASH_FACTORS[1]
+        keys ^= keys >> 32
+        keys *= HASH_FACTORS[2]
+        up_to = keys.new_zeros(len(keys) + 1)
+        torch.cumsum(keys, 0, out=up_to[1:])
+        sums.append(up_to[ends - ends[0]].diff())
+    return torch.cat(sums)
 
 
 def _solve_precisely(Y, s, b, p):

@@ -14,10 +14,10 @@ from skvae._collaborative._als import (
     shrinkage,
 )
 from skvae._collaborative._content import content_net
+from skvae._nn import SparseRows
 from skvae._training import (
     IndexedBatches,
     Outcome,
-    RowBatches,
     Stream,
     VAENet,
     device_of,
@@ -222,9 +222,8 @@ class Sweep:
         self.model = model
         self.features = features
         device = device_of(model)
-        self.users = RowBatches(X, device).take(slice(0, X.shape[0]))
-        by_item = sp.csr_array(X.T)
-        self.items = RowBatches(by_item, device).take(slice(0, X.shape[1]))
+        self.users = _all_rows(X, device)
+        self.items = _all_rows(sp.csr_array(X.T), device)
         self.prior = None  # codes of the content
         self.user_factors = None
 
@@ -288,3 +287,18 @@ class Sweep:
         model.item_shrinkage.copy_(
             shrinkage(self.user_factors, b=model.b, regularization=model.lambda_v)
         )
+
+
+def _all_rows(X, device):
+    """Rows of a CSR matrix as `SparseRows`, which may share its memory on a CPU."""
+
+    def tensor(array, dtype):
+        return torch.from_numpy(np.require(array, dtype, "W")).to(device)
+
+    index_dtype = np.int32 if X.nnz <= np.iinfo(np.int32).max else np.int64
+    return SparseRows(
+        tensor(X.indptr, index_dtype),
+        tensor(X.indices, np.int32),
+        tensor(X.data, np.float32),
+        X.shape[1],
+    )

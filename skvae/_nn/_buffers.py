@@ -22,11 +22,13 @@ class _Pool:
     def empty(self, shape):
         """Return an uninitialised float32 tensor."""
         n_values = math.prod(shape)
-        fitting = [i for i, m in enumerate(self._unused) if m.size >= n_values]
+        sizes = [memory.size for memory in self._unused]
+        fitting = [i for i, size in enumerate(sizes) if size >= n_values]
         if fitting:
-            best = min(fitting, key=lambda i: self._unused[i].size)
-            memory = self._unused.pop(best)
+            memory = self._unused.pop(min(fitting, key=sizes.__getitem__))
         else:
+            if sizes:  # replace one, so that tensors of varying sizes do not add up
+                self._unused.pop(max(range(len(sizes)), key=sizes.__getitem__))
             # torch aligns its memory. A BLAS may choose its kernel by the alignment.
             memory = torch.empty(n_values, dtype=torch.float32).numpy()
         view = memory[:n_values]  # the tensor keeps a reference to this object

@@ -2,7 +2,7 @@ import threading
 
 import torch
 
-from skvae._nn import MLP, reused_buffers
+from skvae._nn import MLP, _buffers, reused_buffers
 from skvae._nn._buffers import MIN_POOLED_BYTES, empty
 
 LARGE = (MIN_POOLED_BYTES // 4 // 100, 200)  # twice the minimum size for reuse
@@ -33,6 +33,15 @@ def test_a_smaller_tensor_reuses_the_memory_of_a_larger_one():
         assert smaller.data_ptr() == place
         assert smaller.shape == (LARGE[0] - 7, LARGE[1])
         assert smaller.is_contiguous()
+
+
+def test_memory_of_tensors_that_grow_does_not_add_up():
+    with reused_buffers():
+        for n_rows in range(LARGE[0], LARGE[0] + 20):
+            pair = [empty((n_rows, LARGE[1]), like=LIKE) for _ in range(2)]
+            del pair
+        kept = [memory.size for memory in _buffers._pool.get()._unused]
+    assert kept == [n_rows * LARGE[1]] * 2
 
 
 def test_a_gradient_keeps_its_memory_until_it_is_dropped():
