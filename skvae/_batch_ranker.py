@@ -224,7 +224,8 @@ def _interactions(lists, ids, values):
     known = columns.is_valid().to_numpy(zero_copy_only=False)
     ends = np.append(0, np.cumsum(lengths, dtype=np.int64))
     indptr = np.append(0, np.cumsum(known, dtype=np.int64))[ends]
-    indices = columns.drop_null().to_numpy(zero_copy_only=False)
+    # A copy, as Arrow's memory is read-only and the duplicates are summed in place.
+    indices = columns.drop_null().to_numpy(zero_copy_only=False).copy()
     ones = np.ones(len(indices), np.float32)
     X = sp.csr_array((ones, indices, indptr), shape=(len(lists), len(ids)))
     X.sum_duplicates()

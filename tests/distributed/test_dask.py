@@ -77,9 +77,10 @@ def test_a_search_sends_its_matrix_once_to_each_worker(dask_client):
     X = sent_by_search.interactions(2000, 300)
     expected = sent_by_search.search(X, "threading")
     np.testing.assert_array_equal(sent_by_search.search(X, "dask"), expected)
-    # Without skvae, each of 12 tasks takes a copy to the scheduler and to a worker.
+    # Without skvae, each batch of tasks takes a copy to the scheduler and to a worker;
+    # joblib makes four batches of one task before it measures how long they take.
     sent_by_search.forget_sparse_arrays()
-    assert sent_by_search.sent_by_dask(dask_client, X) > 24
+    assert sent_by_search.sent_by_dask(dask_client, X) > 8
     tell_dask_sizes()
     # To the scheduler, to one worker and to the other; and indices of rows.
     for container in (sp.csr_array, sp.csr_matrix):
