@@ -1,6 +1,7 @@
 """Clusters of real engines on this machine, each closed after the tests of a file."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,24 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[2]
+MOST_SECONDS = 900  # of a test; a minute each on a free machine
+
+
+@pytest.fixture(autouse=True)
+def _bounded():
+    """Fail a test whose cluster does not answer, where the system has alarms."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def give_up(number, frame):
+        raise TimeoutError(f"The test took more than {MOST_SECONDS} s.")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(MOST_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)
