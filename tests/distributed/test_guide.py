@@ -99,6 +99,9 @@ def test_ranking_on_dask(names, dask_client):
     assert_ranked_as_in_one_process(names, "ranked by Dask")
 
 
+@pytest.mark.filterwarnings(
+    "ignore:`use_[a-z_]+` is deprecated:DeprecationWarning"  # in ray.data
+)
 def test_ranking_on_ray(names, ray):
     run_blocks(names, "ray.data.read_parquet")
     assert_ranked_as_in_one_process(names, "ranked by Ray")
