@@ -8,6 +8,8 @@ DEMO_ARGS ?=
 MUTANTS ?=
 # Tests run in as many processes as there are cores.
 PARALLEL := -n auto --maxprocesses 8 --dist worksteal
+# What is neither slow nor needs a cluster.
+QUICK := not slow and not distributed
 # Half the cores, for processes of two threads: more threads than cores wait for each other.
 HALF = $(shell $(RUN) -c "import os; print(max(1, (os.cpu_count() or 2) // 2))")
 # Tests whose results depend on the arithmetic of the processor.
@@ -16,8 +18,8 @@ NUMERICAL := tests/test_*.py tests/baselines tests/collaborative tests/nn tests/
 	$(addprefix tests/guarantees/test_,concurrent.py drift.py quiet_divergence.py \
 	reproducible.py training_on.py)
 
-.PHONY: demo test test-all test-oldest test-processors test-sdist coverage mutation audit \
-	lint docs
+.PHONY: demo test test-all test-oldest test-processors test-sdist \
+	test-distributed coverage mutation audit lint docs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV). The first time takes minutes."
@@ -29,6 +31,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.installed-docs: $(VENV)/.installed
 	@echo "Installing Sphinx and its extensions into $(VENV)."
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[docs]"
+	touch $@
+
+$(VENV)/.installed-distributed: $(VENV)/.installed
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test,distributed]"
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
@@ -44,15 +50,19 @@ demo: $(VENV)/.installed
 
 ## The test suite, under ten minutes on two cores
 test: $(VENV)/.installed
-	SCIPY_ARRAY_API=1 $(RUN) -m pytest $(PARALLEL) -m "not slow"
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest $(PARALLEL) -m "$(QUICK)"
 
 ## With the slow tests and those on real data (SKVAE_DATA, default ../shared/data)
 test-all: $(VENV)/.installed
-	SCIPY_ARRAY_API=1 $(RUN) -m pytest $(PARALLEL)
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest $(PARALLEL) -m "not distributed"
+
+## Searches, studies and rankings on Dask, Ray and Spark, one after the other
+test-distributed: $(VENV)/.installed-distributed
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest tests/distributed
 
 ## The same suite on the oldest supported versions
 test-oldest: $(OLDEST)/.installed
-	SCIPY_ARRAY_API=1 $(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not slow"
+	SCIPY_ARRAY_API=1 $(OLDEST)/bin/python -m pytest $(PARALLEL) -m "$(QUICK)"
 
 ## The numerical tests with the arithmetic of other processors, as far as settings go
 test-processors: $(VENV)/.installed
@@ -66,7 +76,7 @@ test-processors: $(VENV)/.installed
 
 define numerical
 	@echo "== $(1)"
-	SCIPY_ARRAY_API=1 $(1) $(RUN) -m pytest $(PARALLEL) $(2) -q -m "not slow" \
+	SCIPY_ARRAY_API=1 $(1) $(RUN) -m pytest $(PARALLEL) $(2) -q -m "$(QUICK)" \
 		-p no:cacheprovider $(NUMERICAL)
 endef
 
@@ -76,11 +86,11 @@ test-sdist: $(VENV)/.installed
 	$(RUN) -m pip install --quiet build
 	$(RUN) -m build --sdist --outdir build/sdist
 	cd build/sdist && tar -xzf skvae-*.tar.gz && cd skvae-*/ && \
-		SCIPY_ARRAY_API=1 $(abspath $(RUN)) -m pytest $(PARALLEL) -m "not slow"
+		SCIPY_ARRAY_API=1 $(abspath $(RUN)) -m pytest $(PARALLEL) -m "$(QUICK)"
 
 ## Lines and branches that the suite runs; fails under 95 % (pyproject.toml)
 coverage: $(VENV)/.installed
-	SCIPY_ARRAY_API=1 $(RUN) -m pytest -m "not slow" --cov --cov-report=term-missing:skip-covered
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest -m "$(QUICK)" --cov --cov-report=term-missing:skip-covered
 
 ## Whether the tests notice changes of the mathematics; MUTANTS=skvae.metrics* for some
 mutation: $(VENV)/.tools

@@ -9,9 +9,11 @@ import torch
 from docs.tools import code_blocks
 from docs.tools.code_blocks import DOCS, blocks, pages, run_page, same_output
 
-# Number of blocks that are not run with their pages, by mark.
+# Number of blocks that are not run with their pages, by mark. Those that need a cluster
+# or processes run in tests/distributed.
 NOT_RUN = {
     "coming_from.md": {"environment": 4},
+    "guide/distributed.md": {"cluster": 7, "processes": 1},
     "guide/scale.md": {"GPU": 1},
 }
 

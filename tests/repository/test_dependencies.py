@@ -94,5 +94,6 @@ def test_the_package_imports_exactly_what_it_declares():
     foreign = imported - set(sys.stdlib_module_names) - {"skvae"}
     declared = {each.name.replace("scikit-learn", "sklearn") for each in RUNTIME}
     assert declared <= foreign
-    # Imported only for data frames of polars, for pictures, and for checks as tests.
-    assert foreign - declared <= {"polars", "matplotlib", "pytest"}
+    # Imported only for data frames of polars, for pictures, for checks as tests, for
+    # record batches, and if dask is installed.
+    assert foreign - declared <= {"polars", "matplotlib", "pytest", "pyarrow", "dask"}

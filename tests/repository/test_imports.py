@@ -54,7 +54,9 @@ GRAPH = {
         "datasets",
         "utils",
     },
+    "_batch_ranker": {"_saving", "utils"},
     "__init__": {
+        "_batch_ranker",
         "_blend",
         "_collaborative_vae",
         "_linear_vae",
@@ -62,6 +64,7 @@ GRAPH = {
         "_saving",
         "_vae_transformer",
         "_version",
+        "utils",
     },
 }
 

@@ -1,0 +1,1 @@
+"""What a search or a ranking costs on a cluster."""
