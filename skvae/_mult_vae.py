@@ -161,6 +161,12 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         diverged. In a folder, every fit has a file of its own, as searches need. None
         saves nothing. See the Notes of :class:`MultVAERecommender`.
 
+    distributed : {"replicated", "sharded"} or None, default=None
+        Whether `fit` and `partial_fit` train one model together with the other
+        processes of the group of `torch.distributed` that is initialised, each of
+        which makes the same call. "replicated": all have the same rows; "sharded":
+        each has rows of its own, or none. None fits in this process alone.
+
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are not copied, so that
         after the fit they hold what they have learned; searches clone them together
@@ -321,6 +327,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         refit: bool = False,
         warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
+        distributed: str | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         precision: str = "float32",
@@ -352,6 +359,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         self.refit = refit
         self.warm_start = warm_start
         self.checkpoint = checkpoint
+        self.distributed = distributed
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
@@ -512,7 +520,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         n_drawn = self._plain("n_sampled_items")
         if n_drawn is None or n_drawn >= X.shape[1]:  # all items
             return super()._make_batches(X)
-        return SampledBatches(X, self._module_device, n_drawn)
+        return SampledBatches(X, self._module_device, n_drawn, self._ranks)
 
     def _make_likelihood(self):
         return Multinomial(self.label_smoothing)
