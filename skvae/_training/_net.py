@@ -185,7 +185,7 @@ class VAENet(NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
         losses = torch.stack(losses).cpu().double()  # some devices lack float64
         self._check_losses(losses[:, 0])
-        self.check_weights()
+        self.finish_epoch()
         if self.epoch_ == self.first_epoch:
             self.first_loss_ = losses[0, 0].item()
         means = torch.tensor(sizes, dtype=torch.float64) @ losses / sum(sizes)
@@ -204,6 +204,14 @@ class VAENet(NeuralNet):
                 f"The loss became {losses[batch].item()} in epoch {self.epoch_ + 1}, "
                 f"batch {batch + 1}"
             )
+
+    def finish_epoch(self):
+        """Check the weights after the last step, before the epoch is recorded."""
+        self.check_weights()
+
+    def finish_training(self, outcome):
+        """Return the outcome of the training, which has ended."""
+        return outcome
 
     def check_weights(self):
         """Raise a DivergedError unless all weights are finite."""
@@ -307,12 +315,13 @@ def train(net, batches, n_epochs):
     if interrupted:
         net.check_weights()  # as at the end of an epoch
     best = dict(net.callbacks_).get(BEST_WEIGHTS)
-    return Outcome(
+    outcome = Outcome(
         epochs=[epoch for epoch in net.history if net.recorded_last in epoch],
         best_epoch=(best is not None and best.best_epoch_) or None,
         interrupted=interrupted,
         first_loss=net.first_loss_,
     )
+    return net.finish_training(outcome)
 
 
 def _steps_between_checks(device):

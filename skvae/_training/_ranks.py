@@ -3,7 +3,7 @@
 import hashlib
 import json
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -385,15 +385,24 @@ class RanksNet(VAENet):
         self.ranks.meet()
         return self
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Iterate over all rows once; then take the weights of the first process.
+    def finish_epoch(self):
+        """Check the weights, and take those of the first process.
 
         They differ if the processors round differently, and buffers of networks of the
         user's own differ by their rows.
         """
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if iterator is not None:
-            self.ranks.copy_weights(self.module_)
+        super().finish_epoch()
+        self.ranks.copy_weights(self.module_)
+
+    def finish_training(self, outcome):
+        """Take the weights and the best epoch of the first process.
+
+        A callback that ends the training in one process may keep other callbacks there
+        from seeing the last epoch.
+        """
+        self.ranks.copy_weights(self.module_)
+        best_epoch = self.ranks.from_first(lambda: outcome.best_epoch)
+        return replace(outcome, best_epoch=best_epoch)
 
     def mean_terms(self, batch):
         """Return the shares of the own rows in the means over the rows of the step."""

@@ -6,7 +6,10 @@ import signal
 import time
 
 import numpy as np
+import torch
 from skorch.callbacks import Callback, EarlyStopping
+
+from skvae._training import RowBatches, join_ranks
 
 CURVES = (
     "loss_curve_",
@@ -27,6 +30,17 @@ class At(Callback):
 
     def on_batch_end(self, net, **kwargs):
         if (net.ranks.rank, net.step_) == (self.rank, self.step):
+            ACTIONS[self.what]()
+
+
+class AtEpoch(At):
+    """Do something in one process at the end of an epoch (from 1)."""
+
+    def on_batch_end(self, net, **kwargs):
+        pass
+
+    def on_epoch_end(self, net, **kwargs):
+        if (net.ranks.rank, len(net.history)) == (self.rank, self.step):
             ACTIONS[self.what]()
 
 
@@ -113,3 +127,30 @@ def assert_same(results):
     """All processes have left the same, bit by bit."""
     for one in results[1:]:
         np.testing.assert_equal(one, results[0])
+
+
+class BatchNorm(torch.nn.Sequential):
+    """An encoder with statistics of batches, and a weight that is not used."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(torch.nn.BatchNorm1d(n_in), torch.nn.Linear(n_in, n_out))
+        self.unused = torch.nn.Parameter(torch.ones(3))
+
+
+class Lazy(torch.nn.LazyLinear):
+    """An encoder whose weights have no shape before the first batch."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(n_out)
+
+
+def gradients(rank, model, X):
+    """Gradients of the first step, from the same weights in all."""
+    ranks = join_ranks("replicated")
+    model._ranks = ranks
+    net = model._make_net(X.shape[0], 1)
+    generator = torch.Generator().manual_seed(0)
+    batch = next(RowBatches(X, "cpu", ranks=ranks).shuffled(31, generator))
+    net.noise_, net.step_ = None, 0
+    net.train_step_single(batch)
+    return [one.grad.numpy() for one in model._module.parameters()]
