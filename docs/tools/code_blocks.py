@@ -25,6 +25,7 @@ MARKS = {
     "# Needs a GPU": "GPU",
     "# Needs your own file": "file",
     "# In an environment of its own": "environment",
+    "# Needs several processes": "processes",
 }
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:e[-+]?\d+)?")

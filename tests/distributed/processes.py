@@ -12,6 +12,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from skvae._training import import_for_optimizers
+
 
 class Processes:
     """Some processes of one gloo group on this machine.
@@ -38,8 +40,11 @@ class Processes:
             there.close()
             self.pipes.append(here)
             self.processes.append(process)
+        for pipe in self.pipes:
+            assert pipe.poll(300)  # to import all that is needed
+            pipe.recv()
 
-    def run(self, function, *args, seconds=60):
+    def run(self, function, *args, seconds=120):
         """Call ``function(rank, *args)`` in all; list what it returns, or its error.
 
         None stands for a process that has ended.
@@ -75,6 +80,8 @@ def _work(pipe, path, rank, size, timeout):
         world_size=size,
         timeout=timedelta(seconds=timeout),
     )
+    import_for_optimizers()
+    pipe.send("ready")
     while (task := pipe.recv()) is not None:
         function, args = task
         try:

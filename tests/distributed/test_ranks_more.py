@@ -233,8 +233,9 @@ def test_a_killed_process_ends_the_others_and_a_checkpoint_resumes(
     model.set_params(
         checkpoint=tmp_path / "checkpoint", callbacks=[At(rank, 42, "die")]
     )
+    processes = start()
     started = time.monotonic()
-    results = start().run(fit_and_look, model, rows)
+    results = processes.run(fit_and_look, model, rows)
     assert results[rank] is None
     kind, message, left = results[1 - rank]
     assert kind == "RanksError"
