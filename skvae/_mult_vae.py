@@ -157,15 +157,17 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
     checkpoint : str or path-like, default=None
         File in which `fit` saves its state, so that the same call resumes a fit that
         was interrupted in any way, with the same bits on the same machine with the
-        same number of threads. The file is removed when the fit is done or has
-        diverged. In a folder, every fit has a file of its own, as searches need. None
-        saves nothing. See the Notes of :class:`MultVAERecommender`.
+        same number of threads, and of processes if `distributed`. The file is removed
+        when the fit is done or has diverged. In a folder, every fit has a file of its
+        own, as searches need. None saves nothing. See the Notes of
+        :class:`MultVAERecommender`.
 
     distributed : {"replicated", "sharded"} or None, default=None
         Whether `fit` and `partial_fit` train one model together with the other
         processes of the group of `torch.distributed` that is initialised, each of
         which makes the same call. "replicated": all have the same rows; "sharded":
-        each has rows of its own, or none. None fits in this process alone.
+        each has rows of its own, or none; a validation set must then be passed, in
+        the first process. None fits in this process alone.
 
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are not copied, so that
@@ -410,6 +412,9 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
             which ends the fit in the same step on a CPU, within 64 steps elsewhere, or
             ends at more than twice that of the untrained model. The estimator is then
             as before.
+        RuntimeError
+            If a distributed fit has failed in another process, or if that process has
+            ended or does not answer. The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far; in a refit or a search for `beta`, the

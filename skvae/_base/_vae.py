@@ -203,6 +203,9 @@ class BaseVAE(TrainedEstimator):
         ValueError
             If X cannot be used, or if training diverges. The estimator is then as
             before.
+        RuntimeError
+            If a distributed fit has failed in another process, or if that process has
+            ended or does not answer. The estimator is then as before.
         """
         with fitting(self), self._joined():
             self._validate_params()  # scikit-learn does so before the first call only

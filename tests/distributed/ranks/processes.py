@@ -40,9 +40,11 @@ class Processes:
             there.close()
             self.pipes.append(here)
             self.processes.append(process)
-        for pipe in self.pipes:
-            assert pipe.poll(300)  # to import all that is needed
-            pipe.recv()
+        for _ in ("imported", "joined"):
+            for pipe in self.pipes:
+                assert pipe.poll(300)
+                pipe.recv()
+                pipe.send("go on")
 
     def run(self, function, *args, seconds=120):
         """Call ``function(rank, *args)`` in all; list what it returns, or its error.
@@ -73,6 +75,9 @@ class Processes:
 def _work(pipe, path, rank, size, timeout):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
+    import_for_optimizers()
+    pipe.send("imported")
+    pipe.recv()
     dist.init_process_group(
         "gloo",
         init_method=f"file://{path}",
@@ -80,8 +85,8 @@ def _work(pipe, path, rank, size, timeout):
         world_size=size,
         timeout=timedelta(seconds=timeout),
     )
-    import_for_optimizers()
-    pipe.send("ready")
+    pipe.send("joined")
+    pipe.recv()
     while (task := pipe.recv()) is not None:
         function, args = task
         try:

@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from skvae import MultVAERecommender
 from skvae.datasets import make_interactions
-from tests.distributed.fits import (
+from tests.distributed.ranks.fits import (
     At,
     assert_same,
     fit,

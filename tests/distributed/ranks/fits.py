@@ -57,7 +57,7 @@ ACTIONS = {
     "leave": leave,
     "interrupt": lambda: os.kill(os.getpid(), signal.SIGINT),
     "die": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "sleep": lambda: time.sleep(15),
+    "sleep": lambda: time.sleep(20),
 }
 
 

@@ -2,13 +2,21 @@
 
 import pytest
 
-from tests.distributed.processes import Processes
+from tests.distributed.ranks.processes import Processes
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """Two processes, which the tests of a file share."""
     processes = Processes(tmp_path_factory.mktemp("pair"))
+    yield processes
+    processes.close()
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory):
+    """Three of them."""
+    processes = Processes(tmp_path_factory.mktemp("trio"), size=3)
     yield processes
     processes.close()
 
