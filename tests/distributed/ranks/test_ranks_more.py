@@ -189,13 +189,18 @@ def test_an_interruption_between_training_and_validation(trio):
         assert results[0][2]["n_iter_"] == 3
 
 
-def test_divergence_ends_the_fit_in_all(trio):
-    model = VAETransformer(2, learning_rate_init=1e18, distributed="sharded", **SHARED)
+@pytest.mark.parametrize(
+    ("rate", "reason"), [(1e18, "became"), (10.0, "loss without noise rose from")]
+)
+def test_divergence_ends_the_fit_in_all(trio, rate, reason):
+    model = VAETransformer(
+        2, learning_rate_init=rate, max_iter=10, random_state=0, distributed="sharded"
+    )
     for kind, message, left in trio.run(
         fit_and_look, model, [REAL[:50], REAL[50:], REAL[:0]]
     ):
         assert kind == "DivergedError"
-        assert "diverged" in message
+        assert reason in message
         assert left == set()
 
 
@@ -340,3 +345,25 @@ def test_spark_runs_the_function_of_the_example():
     assert done.returncode == 0, done.stdout + done.stderr
     score = float(done.stdout.split("score ")[-1].split()[0])
     assert 0 < score <= 1
+
+
+def test_ray_train_fits_one_model_in_its_workers(tmp_path):
+    pytest.importorskip("ray")
+    environment = {
+        "PYTHONPATH": str(ROOT),  # of the workers
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("ray_train.py"), tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    left = [(tmp_path / f"rank-{rank}").read_text() for rank in range(2)]
+    assert left[0] == left[1]
+    assert left[0].split()[1] == "20"
