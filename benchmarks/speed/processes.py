@@ -1,14 +1,14 @@
 """Seconds of an epoch of Mult-VAE in one process and in two.
 
     python -m benchmarks.speed.processes [--rounds 3] [--data ml-1m ml-20m]
-        [--output benchmarks/results/processes.md]
+        [--batch-sizes 500 2000] [--output benchmarks/results/processes.md]
 
 Each contestant fits the defaults of `MultVAERecommender`: one process with one thread,
 one with two threads, and two processes with one thread each, which
-``distributed="replicated"`` joins by gloo over the loopback interface. Of the generated
-data of the shape of MovieLens 20M, ten steps are an epoch of the fit, from which the
+``distributed="replicated"`` joins by gloo over the loopback interface. Of
+generated data of the shape of MovieLens 20M, some users are drawn, from whose steps the
 seconds of a whole epoch are computed. Every round times each contestant once; the
-fastest epoch counts.
+fastest epoch counts. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ from skvae import MultVAERecommender
 from skvae._training import _ranks
 
 CONTESTANTS = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
-BATCH_SIZE, STEPS = 500, 10
+USERS = 6000  # of the 116,677 of MovieLens 20M, in a fit
 # Epochs of a fit, of which the first warms up.
 EPOCHS = {"ml-1m": 4, "ml-20m": 3}
 
@@ -69,16 +70,16 @@ class Clock(Callback):
 
 def main(arguments=None):
     options = parse(arguments)
+    cases = list(product(options.data, options.batch_sizes, CONTESTANTS))
     fastest = {}
     for _ in range(options.rounds):
-        for name in options.data:
-            for contestant in CONTESTANTS:
-                epoch = fit(name, *contestant)
-                best = fastest.setdefault((name, contestant), epoch)
-                if epoch["seconds"] < best["seconds"]:
-                    fastest[name, contestant] = epoch
-                print(name, contestant, epoch, flush=True)
-    text = report(fastest, options.data)
+        for case in cases:
+            epoch = fit(*case)
+            best = fastest.setdefault(case, epoch)
+            if epoch["seconds"] < best["seconds"]:
+                fastest[case] = epoch
+            print(*case, f"{epoch['whole']:.2f} s", flush=True)
+    text = report(fastest)
     print(text)
     if options.output:
         Path(options.output).write_text(text, encoding="utf-8")
@@ -88,30 +89,31 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--data", nargs="+", choices=list(EPOCHS), default=list(EPOCHS))
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[500, 2000])
     parser.add_argument("--output")
     return parser.parse_args(arguments)
 
 
 def matrix(name):
-    """Return the rows of the fit, and the steps of an epoch of the whole data."""
+    """Return the rows of the fit, and the number of users of the whole data."""
     if name == "ml-1m":
         X = shapes.ml_1m(DATA)
-        return X, -(-X.shape[0] // BATCH_SIZE)
+        return X, X.shape[0]
     n_users, n_items, n_interactions = shapes.ML_20M
-    share = STEPS * BATCH_SIZE / n_users
-    X = shapes.generated(STEPS * BATCH_SIZE, n_items, int(share * n_interactions))
-    return X, -(-n_users // BATCH_SIZE)
+    share = USERS / n_users
+    return shapes.generated(USERS, n_items, int(share * n_interactions)), n_users
 
 
-def fit(name, n_processes, n_threads):
+def fit(name, batch_size, contestant):
     """Fit in new processes; return the times of the fastest epoch of the first one."""
+    n_processes, n_threads = contestant
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         here, there = context.Pipe()
         processes = [
             context.Process(
-                target=work, args=(name, rank, n_processes, n_threads, folder, there)
+                target=work, args=(name, batch_size, rank, contestant, folder, there)
             )
             for rank in range(n_processes)
         ]
@@ -123,9 +125,10 @@ def fit(name, n_processes, n_threads):
     return epoch
 
 
-def work(name, rank, n_processes, n_threads, folder, pipe):
+def work(name, batch_size, rank, contestant, folder, pipe):
+    n_processes, n_threads = contestant
     torch.set_num_threads(n_threads)
-    X, n_steps = matrix(name)
+    X, n_users = matrix(name)
     clock, distributed = Clock(), None
     if n_processes > 1:
         distributed = "replicated"
@@ -138,7 +141,7 @@ def work(name, rank, n_processes, n_threads, folder, pipe):
         _ranks.Ranks.meet = clock.timed(_ranks.Ranks.meet, "meeting")
         _ranks._wait_for_all = clock.timed(_ranks._wait_for_all, "sending")
     MultVAERecommender(
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         max_iter=EPOCHS[name],
         callbacks=[clock],
         distributed=distributed,
@@ -148,28 +151,26 @@ def work(name, rank, n_processes, n_threads, folder, pipe):
         dist.destroy_process_group()
     if rank == 0:
         epoch = min(clock.epochs[1:], key=lambda times: times["seconds"])
-        pipe.send({**epoch, "whole": epoch["seconds"] / epoch["steps"] * n_steps})
+        pipe.send({**epoch, "whole": epoch["seconds"] / X.shape[0] * n_users})
 
 
-def report(fastest, names):
+def report(fastest):
     """Make the table of the results, in Markdown."""
     lines = [
-        "| data | processes | threads of each | s per step | s per epoch | speed "
-        "| sending | waiting for the other |",
-        "|---|---|---|---|---|---|---|---|",
+        "| data | batch | processes | threads of each | s per step | s per epoch "
+        "| speed | sending | waiting for the other |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name in names:
-        one = fastest[name, CONTESTANTS[0]]["whole"]
-        for contestant in CONTESTANTS:
-            times = fastest[name, contestant]
-            shares = [times[key] / times["seconds"] for key in ("sending", "meeting")]
-            n_processes, n_threads = contestant
-            shown = [f"{share:.0%}" if n_processes > 1 else "-" for share in shares]
-            lines.append(
-                f"| {name} | {n_processes} | {n_threads} "
-                f"| {times['seconds'] / times['steps']:.3f} | {times['whole']:.1f} "
-                f"| {one / times['whole']:.2f} | {shown[0]} | {shown[1]} |"
-            )
+    for (name, batch_size, contestant), times in fastest.items():
+        n_processes, n_threads = contestant
+        one = fastest[name, batch_size, CONTESTANTS[0]]["whole"]
+        shares = [times[key] / times["seconds"] for key in ("sending", "meeting")]
+        shown = [f"{share:.0%}" if n_processes > 1 else "-" for share in shares]
+        lines.append(
+            f"| {name} | {batch_size} | {n_processes} | {n_threads} "
+            f"| {times['seconds'] / times['steps']:.3f} | {times['whole']:.1f} "
+            f"| {one / times['whole']:.2f} | {shown[0]} | {shown[1]} |"
+        )
     return "\n".join(
         [
             *lines,
