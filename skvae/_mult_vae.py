@@ -162,9 +162,17 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
     checkpoint : str or path-like, default=None
         File in which `fit` saves its state, so that the same call resumes a fit that
         was interrupted in any way, with the same bits on the same machine with the
-        same number of threads. The file is removed when the fit is done or has
-        diverged. In a folder, every fit has a file of its own, as searches need. None
-        saves nothing. See the Notes of :class:`MultVAERecommender`.
+        same number of threads, and of processes if `distributed`. The file is removed
+        when the fit is done or has diverged. In a folder, every fit has a file of its
+        own, as searches need. None saves nothing. See the Notes of
+        :class:`MultVAERecommender`.
+
+    distributed : {"replicated", "sharded"} or None, default=None
+        Whether `fit` and `partial_fit` train one model together with the other
+        processes of the group of `torch.distributed` that is initialised, each of
+        which makes the same call. "replicated": all have the same rows; "sharded":
+        each has rows of its own, or none; a validation set must then be passed, in
+        the first process. None fits in this process alone.
 
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are not copied, so that
@@ -330,6 +338,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         refit: bool = False,
         warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
+        distributed: str | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         precision: str = "float32",
@@ -361,6 +370,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         self.refit = refit
         self.warm_start = warm_start
         self.checkpoint = checkpoint
+        self.distributed = distributed
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
@@ -411,6 +421,9 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
             which ends the fit in the same step on a CPU, within 64 steps elsewhere, or
             ends at more than twice that of the untrained model. The estimator is then
             as before.
+        RuntimeError
+            If a distributed fit has failed in another process, or if that process has
+            ended or does not answer. The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far; in a refit or a search for `beta`, the
@@ -524,7 +537,7 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
             n_drawn = AUTO_SAMPLED_ITEMS if wide else None
         if n_drawn is None or n_drawn >= X.shape[1]:  # all items
             return super()._make_batches(X)
-        return SampledBatches(X, self._module_device, n_drawn)
+        return SampledBatches(X, self._module_device, n_drawn, self._ranks)
 
     def _make_likelihood(self):
         return Multinomial(self.label_smoothing)

@@ -152,9 +152,17 @@ class VAETransformer(BaseVAE):
     checkpoint : str or path-like, default=None
         File in which `fit` saves its state, so that the same call resumes a fit that
         was interrupted in any way, with the same bits on the same machine with the
-        same number of threads. The file is removed when the fit is done or has
-        diverged. In a folder, every fit has a file of its own, as searches need. None
-        saves nothing. See the Notes of :class:`MultVAERecommender`.
+        same number of threads, and of processes if `distributed`. The file is removed
+        when the fit is done or has diverged. In a folder, every fit has a file of its
+        own, as searches need. None saves nothing. See the Notes of
+        :class:`MultVAERecommender`.
+
+    distributed : {"replicated", "sharded"} or None, default=None
+        Whether `fit` and `partial_fit` train one model together with the other
+        processes of the group of `torch.distributed` that is initialised, each of
+        which makes the same call. "replicated": all have the same rows; "sharded":
+        each has rows of its own, or none; a validation set must then be passed, in
+        the first process. None fits in this process alone.
 
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback. They are not copied, so that
@@ -308,6 +316,7 @@ class VAETransformer(BaseVAE):
         refit: bool = False,
         warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
+        distributed: str | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         precision: str = "float32",
@@ -338,6 +347,7 @@ class VAETransformer(BaseVAE):
         self.refit = refit
         self.warm_start = warm_start
         self.checkpoint = checkpoint
+        self.distributed = distributed
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
@@ -375,6 +385,9 @@ class VAETransformer(BaseVAE):
             NaN or infinite, which ends the fit in the same step on a CPU, within 64
             steps elsewhere, or ends at more than twice that of the untrained model.
             The estimator is then as before.
+        RuntimeError
+            If a distributed fit has failed in another process, or if that process has
+            ended or does not answer. The estimator is then as before.
         KeyboardInterrupt
             If the fit is interrupted. The estimator keeps what it has learned: with
             validation the best weights so far, in a refit the weights of the refit.
@@ -567,7 +580,7 @@ class VAETransformer(BaseVAE):
         """Let an untrained module return the means of the columns for any code."""
         if module.log_variance is not None:
             module.log_variance.weight.zero_()
-        outputs = starting_outputs(module.likelihood, X)
+        outputs = starting_outputs(module.likelihood, X, self._ranks)
         module.shift_outputs(outputs.to(device_of(module), torch.float32))
 
     def _measure(self, X):
@@ -575,13 +588,15 @@ class VAETransformer(BaseVAE):
         if not self._module.variational:
             vars(self).pop("component_kl_", None)
             return
-        if X.shape[0] > MAX_KL_ROWS:
+        n_rows, mean = X.shape[0], np.zeros(self._module.n_components)
+        if n_rows > MAX_KL_ROWS:
             rng = np.random.RandomState(self._state.seed)
-            X = X[np.sort(rng.choice(X.shape[0], MAX_KL_ROWS, replace=False))]
-        kl = self._gather_rows(
-            X, lambda rows: kl_to_standard_normal(*self._module.posterior(rows))
-        )
-        self.component_kl_ = kl.mean(axis=0)
+            X = X[np.sort(rng.choice(n_rows, MAX_KL_ROWS, replace=False))]
+        if n_rows:
+            mean = self._gather_rows(
+                X, lambda rows: kl_to_standard_normal(*self._module.posterior(rows))
+            ).mean(axis=0)
+        self.component_kl_ = np.float32(self._ranks.average(mean, n_rows))
 
     def _split_validation(self, X, seed):
         n_val = int(np.ceil(self.validation_fraction * X.shape[0]))

@@ -245,7 +245,7 @@ class RecommenderMixin(metaclass=ABCMeta):
         with errors_naming("X", X):
             X = canonical_csr(X)
         check_float32_range(X)
-        if reset and X.nnz == 0:
+        if reset and X.nnz == 0 and getattr(self, "_min_rows", 1):
             raise ValueError(
                 "X holds no interactions (every entry is zero); pass a matrix of users "
                 "by items with a positive entry for each interaction."

@@ -3,6 +3,7 @@
 import copy
 import os
 from abc import abstractmethod
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -24,11 +25,14 @@ from skvae._nn import (
     importance_weighted_log_prob,
 )
 from skvae._training import (
+    DISTRIBUTED,
     LR_SCHEDULES,
+    ONE_PROCESS,
     Checkpoint,
     RowBatches,
     Stream,
     TrainingState,
+    add_counts,
     annealing_steps,
     check_checkpoint,
     check_device,
@@ -39,6 +43,7 @@ from skvae._training import (
     draw_seed,
     get_moments,
     import_for_optimizers,
+    join_ranks,
     make_callbacks,
     make_generator,
     make_net,
@@ -99,7 +104,11 @@ class BaseVAE(TrainedEstimator):
         ],
         "warm_start": ["boolean"],
         "checkpoint": [str, os.PathLike, None],
+        "distributed": [StrOptions(set(DISTRIBUTED)), None],
     }
+
+    # The processes of a fit, while it runs.
+    _ranks = ONE_PROCESS
 
     _curves = {**TrainedEstimator._curves, "beta_curve_": "beta"}
 
@@ -133,7 +142,7 @@ class BaseVAE(TrainedEstimator):
 
     def _fit(self, X, X_val, y_val):
         """Fit on checked or unchecked rows; documented in `fit` of the subclasses."""
-        with fitting(self):
+        with fitting(self), self._joined():
             continues = self._continues
             if continues:
                 X = self._check_rows_to_continue(X)
@@ -143,11 +152,12 @@ class BaseVAE(TrainedEstimator):
             check_checkpoint(self)
             import_for_optimizers()
             validation, earlier = own_validation(self, X_val, y_val), None
-            seed = self._state.seed if continues else draw_seed(self.random_state)
+            seed = self._agreed_seed(X, continues)
+            validation = self._ranks.validation(validation, self._needs_validation)
             own = {}
             if validation is not None:
                 own = dict(zip(("X_val", "y_val"), validation, strict=True))
-            checkpoint = Checkpoint(self, seed, X=X, **own)
+            checkpoint = Checkpoint(self, seed, self._ranks, X=X, **own)
             seed = checkpoint.seed
             X_train = X
             if validation is None and self._needs_validation:
@@ -193,23 +203,52 @@ class BaseVAE(TrainedEstimator):
         ValueError
             If X cannot be used, or if training diverges. The estimator is then as
             before.
+        RuntimeError
+            If a distributed fit has failed in another process, or if that process has
+            ended or does not answer. The estimator is then as before.
         """
-        with fitting(self):
+        with fitting(self), self._joined():
             self._validate_params()  # scikit-learn does so before the first call only
             continues = hasattr(self, "_module")
             X = self._check_rows(X, reset=not continues)
             self._check_settings()
             import_for_optimizers()
+            seed = self._agreed_seed(X, continues)
             self._remember_totals(X, continues)
             if continues:
                 earlier = self._copy_module()
             else:
                 earlier = None
-                seed = draw_seed(self.random_state)
                 self._choose_beta(X, None, seed)
                 self._start(seed)
             self._run(X, 1, new_plan=False, earlier=earlier)
         return self
+
+    @contextmanager
+    def _joined(self):
+        """Fit together with the other processes that `distributed` asks for."""
+        if self.distributed is None:
+            yield
+            return
+        self._ranks = join_ranks(self.distributed)
+        try:
+            with self._ranks.together():
+                yield
+        finally:
+            del self._ranks
+
+    def _agreed_seed(self, X, continues):
+        """Return the seed of the fit, which is the same in all processes."""
+        if continues:
+            seed, n_steps = self._state.seed, self._state.n_steps
+        else:
+            seed, n_steps = draw_seed(self.random_state), 0
+        return self._ranks.agree(self, X, seed, n_steps)
+
+    @property
+    def _min_rows(self):
+        """Number of rows that X has at least: a process of several may have none."""
+        return 0 if self._ranks.own_rows else 1
 
     @property
     def _continues(self):
@@ -259,7 +298,7 @@ class BaseVAE(TrainedEstimator):
         vars(self).pop("_row_totals", None)
         likelihood = self._module.likelihood if continues else self._make_likelihood()
         if likelihood.given_totals:
-            self._row_totals = count_row_totals(X)
+            self._row_totals = add_counts(self._ranks.gather(count_row_totals(X)))
 
     def _start(self, seed):
         """Set a new module, and the attributes of an untrained model."""
@@ -302,7 +341,7 @@ class BaseVAE(TrainedEstimator):
 
     def _make_batches(self, X):
         """Batches of the rows to train on."""
-        return RowBatches(X, self._module_device, for_training=True)
+        return RowBatches(X, self._module_device, for_training=True, ranks=self._ranks)
 
     def _run(self, X, n_epochs, *args, earlier=None, **kwargs):
         """Train for so many epochs, and keep what was learned if interrupted.
@@ -317,7 +356,8 @@ class BaseVAE(TrainedEstimator):
             moments = copy.deepcopy(self._state.optimizer)  # kept if this fit fails
             set_moments(net.optimizer_, self._module, moments)
         outcome = train(net, batches, n_epochs)
-        check_improved(net, X, outcome, lambda: earlier or self._starting_module(X))
+        start = lambda: earlier or self._starting_module(X)  # noqa: E731
+        check_improved(net, X, outcome, start, self._ranks)
         state = TrainingState(
             self._state.seed,
             net.epoch_,
@@ -350,7 +390,9 @@ class BaseVAE(TrainedEstimator):
             first_step -= self._state.n_epochs * steps_per_epoch
         score_function = None
         if validation:  # the net trains this very module, in place
-            score_function = lambda: self._validation_score(*validation)  # noqa: E731
+            score = lambda: self._validation_score(*validation)  # noqa: E731
+            score_function = lambda: self._ranks.from_first(score)  # noqa: E731
+        verbose = self.verbose if self._ranks.is_first else 0
         return make_net(
             self._module,
             seed=self._state.seed,
@@ -362,13 +404,13 @@ class BaseVAE(TrainedEstimator):
             lr=self.learning_rate_init,
             weight_decay=self.alpha,
             batch_size=batch_size,
-            verbose=self.verbose,
+            verbose=verbose,
             callbacks=make_callbacks(
                 n_epochs,
                 planned_steps=planned_steps,
                 steps_per_epoch=steps_per_epoch,
                 first_step=first_step,
-                verbose=self.verbose,
+                verbose=verbose,
                 description=type(self).__name__,
                 lr_schedule=self.lr_schedule,
                 score_function=score_function,
@@ -377,6 +419,7 @@ class BaseVAE(TrainedEstimator):
                 callbacks=self.callbacks or (),
                 resume=resume,
             ),
+            **self._ranks.net_options,
         )
 
     # Inference

@@ -13,9 +13,10 @@ OMITTABLE = (
     "lr_schedule",
     "random_state",
 )
-# Paths on one machine, which are never in a file: a fit unpickles what it finds in the
-# cache `memory`, and removes the file `checkpoint`.
-LOCAL = ("checkpoint", "memory")
+# What belongs to one machine, which is never in a file: a fit unpickles what it finds
+# in the cache `memory`, removes the file `checkpoint`, and waits for the processes of
+# `distributed`.
+LOCAL = ("checkpoint", "distributed", "memory")
 PLAIN = (bool, int, float, str, type(None))
 
 

@@ -16,6 +16,7 @@ from skvae._training._modes import computation, default_modes
 from skvae._training._net import Outcome, VAENet, make_net, train
 from skvae._training._precision import PRECISIONS
 from skvae._training._random import Stream, draw_seed, make_generator, stream_seed
+from skvae._training._ranks import DISTRIBUTED, ONE_PROCESS, join_ranks
 from skvae._training._schedules import LR_SCHEDULES, annealing_steps, count_steps
 from skvae._training._state import (
     ADAM,
@@ -27,14 +28,17 @@ from skvae._training._state import (
 )
 from skvae._training._statistics import (
     MAX_TOTAL,
+    add_counts,
     count_row_totals,
     starting_outputs,
 )
 
 __all__ = [
     "ADAM",
+    "DISTRIBUTED",
     "LR_SCHEDULES",
     "MAX_TOTAL",
+    "ONE_PROCESS",
     "PRECISIONS",
     "Checkpoint",
     "IndexedBatches",
@@ -45,6 +49,7 @@ __all__ = [
     "Stream",
     "TrainingState",
     "VAENet",
+    "add_counts",
     "annealing_steps",
     "check_callbacks",
     "check_checkpoint",
@@ -59,6 +64,7 @@ __all__ = [
     "draw_seed",
     "get_moments",
     "import_for_optimizers",
+    "join_ranks",
     "make_callbacks",
     "make_generator",
     "make_net",

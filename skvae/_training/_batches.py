@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from skvae._nn import SampledRows, SparseRows
 from skvae._training._device import lacks_memory, out_of_memory
+from skvae._training._ranks import ONE_PROCESS
 from skvae._training._schedules import count_steps
 
 # Share of stored entries above which the dense product is faster than the sparse one
@@ -40,10 +41,14 @@ class RowBatches:
         Choose between the sparse and the dense product by density. Inference on a CPU
         always uses the sparse one, so that the scores of a row do not depend on the
         other rows.
+    ranks : OneProcess, default=ONE_PROCESS
+        The processes that train together, each on its part of the rows of a step.
     """
 
-    def __init__(self, X, device, *, for_training=False):
+    def __init__(self, X, device, *, for_training=False, ranks=ONE_PROCESS):
         self.X = X
+        self.ranks = ranks
+        self._first, self._n_rows = ranks.place(X.shape[0])
         self.device = torch.device(device)
         self.dense_product = self.device.type != "cpu" or (
             for_training
@@ -57,7 +62,8 @@ class RowBatches:
         )
 
     def __len__(self):
-        return self.X.shape[0]
+        """Return the number of rows in all processes."""
+        return self._n_rows
 
     def take(self, rows):
         """Return rows as `SparseRows` or as a float32 tensor.
@@ -91,13 +97,19 @@ class RowBatches:
         """
         order = torch.randperm(len(self), generator=generator).numpy()
         for rows in np.array_split(order, count_steps(len(self), batch_size, 1)):
-            yield self.take(rows)
+            own = self.ranks.own(rows, self._first, self.X.shape[0])
+            batch = self._batch_of(self.take(own), len(rows), generator)
+            yield self.ranks.part(batch, len(rows))
 
     def in_order(self, batch_size):
         """Yield (slice, batch) over all rows in their order."""
         for start in range(0, len(self), batch_size):
             rows = slice(start, min(start + batch_size, len(self)))
             yield rows, self.take(rows)
+
+    def _batch_of(self, rows, batch_size, generator):
+        """Make a batch of rows, of `batch_size` in all processes."""
+        return rows
 
     def _send_array(self, array):
         return self._send(torch.from_numpy(array))
@@ -131,23 +143,21 @@ class SampledBatches(RowBatches):
         Device of the batches.
     n_drawn : int
         Columns to draw for each batch, with replacement.
+    ranks : OneProcess, default=ONE_PROCESS
+        As in `RowBatches`. All processes visit the same columns.
     """
 
-    def __init__(self, X, device, n_drawn):
-        super().__init__(X, device, for_training=True)
+    def __init__(self, X, device, n_drawn, ranks=ONE_PROCESS):
+        super().__init__(X, device, for_training=True, ranks=ranks)
         self.n_drawn = n_drawn
-        self._counts = torch.from_numpy(
-            np.bincount(X.indices, minlength=X.shape[1]).astype(np.float64)
-        )
+        counts = np.bincount(X.indices, minlength=X.shape[1])
+        self._counts = torch.from_numpy(ranks.total(counts.astype(np.float64)))
 
-    def shuffled(self, batch_size, generator):
-        """Yield all rows once in random order, as `SampledRows`."""
-        for rows in super().shuffled(batch_size, generator):
-            drawn = torch.randint(rows.n_columns, (self.n_drawn,), generator=generator)
-            yield self._restricted(rows, drawn.to(self.device))
-
-    def _restricted(self, rows, drawn):
-        columns = torch.unique(torch.cat([rows.indices.long(), drawn]))
+    def _batch_of(self, rows, batch_size, generator):
+        """Restrict rows to the columns of the batch, as `SampledRows`."""
+        drawn = torch.randint(rows.n_columns, (self.n_drawn,), generator=generator)
+        own = torch.cat([rows.indices.long(), drawn.to(self.device)])
+        columns = self.ranks.union(torch.unique(own), rows.n_columns)
         return SampledRows(
             rows.indptr,
             torch.searchsorted(columns, rows.indices.long()).to(torch.int32),
@@ -155,7 +165,7 @@ class SampledBatches(RowBatches):
             len(columns),
             rows.dense_product,
             columns=columns,
-            log_weights=self._log_weights(columns, rows.n_rows),
+            log_weights=self._log_weights(columns, batch_size),
             n_columns_of_matrix=rows.n_columns,
         )
 

@@ -30,6 +30,7 @@ NOT_COMPARED = {
     "checkpoint",
     "decoder",
     "device",
+    "distributed",
     "encoder",
     "random_state",
     "verbose",
@@ -104,6 +105,8 @@ class Checkpoint:
         None, nothing is read or written.
     seed : int
         Seed of the fit if it starts afresh.
+    ranks : OneProcess
+        The processes of the fit, the first of which reads and writes the file.
     **data : CSR matrix, ndarray or None
         The data of the fit, checked, by the names of the arguments of `fit`.
 
@@ -121,18 +124,26 @@ class Checkpoint:
         If it cannot be read.
     """
 
-    def __init__(self, estimator, seed, **data):
+    def __init__(self, estimator, seed, ranks, **data):
         self.seed = seed
         self._path, self._stage, self._state, self._outcomes = None, None, None, {}
-        if estimator.checkpoint is None:
+        self._kept = estimator.checkpoint is not None
+        if not self._kept:
             return
-        self._fit = _description(estimator, seed, data)
+        self._fit = describe_fit(estimator, seed, data)
+        self._fit["data"]["X"] = _join(ranks.gather(self._fit["data"]["X"]))
         self._stages = _stages(estimator, data)
         self._max_iter, self._tol = estimator.max_iter, estimator.tol
-        self._path = _file_of(estimator.checkpoint, self._fit)
         self._next_write = -np.inf
+        found = ranks.from_first(lambda: self._open(estimator.checkpoint))
+        self.seed, self._stage, self._state, self._outcomes = found
+
+    def _open(self, path):
+        """Take what is in the file, if there is one: what all processes need of it."""
+        self._path = _file_of(path, self._fit)
         if os.path.exists(self._path):
             self._read()
+        return self.seed, self._stage, self._state, self._outcomes
 
     def outcome(self, stage):
         """Return the outcome of a stage as passed to `finish`, or None if not done."""
@@ -144,7 +155,7 @@ class Checkpoint:
 
     def resume(self, stage):
         """Return the callback with which to run a stage; None without a checkpoint."""
-        if self._path is None:
+        if not self._kept:
             return None
         state = self._state if stage == self._stage else None
         self._state = None
@@ -165,7 +176,7 @@ class Checkpoint:
 
     def _write(self, stage, net):
         started = time.monotonic()
-        if started < self._next_write:
+        if self._path is None or started < self._next_write:
             return
         document = {
             "checkpoint": 1,
@@ -306,7 +317,7 @@ def _checked_outcomes(tensors, stages, max_iter, tol):
     return outcomes
 
 
-def _description(estimator, seed, data):
+def describe_fit(estimator, seed, data):
     """Describe a fit, to distinguish it from others, with values that JSON can hold."""
     parameters = {
         name: _plain(value)
@@ -348,6 +359,18 @@ def _data_description(X):
         "shape": list(X.shape),
         "stored": int(arrays[-1].size),
         "sha256": digest.hexdigest(),
+    }
+
+
+def _join(parts):
+    """Describe the rows of all processes, given the description of those of each."""
+    if len(parts) == 1:
+        return parts[0]
+    digests = "".join(part["sha256"] for part in parts)
+    return {
+        "shape": [sum(part["shape"][0] for part in parts), parts[0]["shape"][1]],
+        "stored": sum(part["stored"] for part in parts),
+        "sha256": hashlib.sha256(digests.encode()).hexdigest(),
     }
 
 

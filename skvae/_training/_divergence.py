@@ -5,6 +5,7 @@ import torch
 from skvae._nn import kl_to_standard_normal
 from skvae._training._batches import map_rows
 from skvae._training._device import device_of
+from skvae._training._ranks import ONE_PROCESS
 
 # Share of the loss of the first step by which that of an ordinary last epoch may exceed
 # it, because steps differ in their rows and noise.
@@ -14,7 +15,7 @@ NOISE = 0.1
 N_STEPS = 100
 
 
-def check_improved(net, X, outcome, start):
+def check_improved(net, X, outcome, start, ranks=ONE_PROCESS):
     """Raise a DivergedError if a VAE is far worse than before its training.
 
     A VAE starts near the constant model, which every useful one surpasses. Nothing is
@@ -31,6 +32,8 @@ def check_improved(net, X, outcome, start):
         Outcome of the training.
     start : callable
         Returns the `VAE` as it was before the training.
+    ranks : OneProcess, default=ONE_PROCESS
+        The processes of the training.
 
     Raises
     ------
@@ -48,8 +51,9 @@ def check_improved(net, X, outcome, start):
         return
     # Weights of networks of the user's own may have no shape before they are used.
     width = max(max(weight.shape, default=1) for weight in trained.parameters())
-    before = _objective(start().to(device_of(trained)), X, beta, width)
-    after = _objective(trained, X, beta, width)
+    untrained = start().to(device_of(trained))
+    before = ranks.average(_objective(untrained, X, beta, width), X.shape[0])
+    after = ranks.average(_objective(trained, X, beta, width), X.shape[0])
     n_steps = sum(epoch["train_batch_count"] for epoch in outcome.epochs)
     allowed = _size(trained, before) * max(1.0, N_STEPS / n_steps) ** 4
     if not after <= before + allowed:  # NaN is no less
@@ -67,6 +71,8 @@ def _size(module, loss):
 
 def _objective(module, X, beta, width):
     """Mean loss of the rows of X for codes at the posterior mean."""
+    if X.shape[0] == 0:
+        return 0.0
     module.eval()
 
     def losses(rows):

@@ -23,16 +23,22 @@ def import_for_optimizers():
 
 @contextmanager
 def interrupts_deferred():
-    """Handle SIGINT at the end of the block; only the main thread receives it."""
+    """Handle SIGINT at the end of the block; only the main thread receives it.
+
+    Yields
+    ------
+    received : list
+        The signals so far; empty it if they have been handled.
+    """
     handler = signal.getsignal(signal.SIGINT)
     in_main_thread = threading.current_thread() is threading.main_thread()
     if not (in_main_thread and callable(handler)):
-        yield
+        yield []
         return
     received = []
     signal.signal(signal.SIGINT, lambda *args: received.append(args))
     try:
-        yield
+        yield received
     finally:
         signal.signal(signal.SIGINT, handler)
         if received:

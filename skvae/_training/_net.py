@@ -125,8 +125,7 @@ class VAENet(NeuralNet):
         """Compute loss and gradients of a batch."""
         self._set_training(True)
         with products_in(self.precision, torch.device(self.device)):
-            terms = self.module_(batch, self.noise_)
-            reconstruction, kl, *others = (term.mean() for term in terms)
+            reconstruction, kl, *others = self.mean_terms(batch)
             loss = reconstruction + self.beta_at_step() * kl + sum(others)
             loss.backward()
         return {
@@ -135,6 +134,24 @@ class VAENet(NeuralNet):
             "kl": kl.detach(),
             "y_pred": None,
         }
+
+    def mean_terms(self, batch):
+        """Compute the means of the terms of the loss over the rows of a batch."""
+        return (term.mean() for term in self.module_(batch, self.noise_))
+
+    @property
+    def noise_stream(self):
+        """Stream from which the present epoch draws dropout and noise."""
+        return Stream.NOISE, self.epoch_
+
+    def was_interrupted(self, error):
+        """Whether the user has interrupted the training, which `error` has ended."""
+        # skorch's early stopping ends the loop with a KeyboardInterrupt too.
+        return not any(
+            isinstance(callback, EarlyStopping)
+            and callback.misses_ >= callback.patience
+            for _, callback in self.callbacks_
+        )
 
     def beta_at_step(self):
         """Return the weight of the KL at the current step."""
@@ -152,9 +169,7 @@ class VAENet(NeuralNet):
         if iterator is None:
             return
         device = iterator.device
-        self.noise_ = make_generator(
-            self.seed, Stream.NOISE, self.epoch_, device=device
-        )
+        self.noise_ = make_generator(self.seed, *self.noise_stream, device=device)
         order = make_generator(self.seed, Stream.SHUFFLE, self.epoch_)
         names = ("loss", "reconstruction", "kl")
         losses, sizes = [], []
@@ -162,7 +177,7 @@ class VAENet(NeuralNet):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             losses.append(torch.stack([step[name] for name in names]))
-            sizes.append(_n_rows(batch))
+            sizes.append(n_rows_of(batch))
             self.step_ += 1
             is_checked = len(losses) % _steps_between_checks(device) == 0
             if is_checked and not math.isfinite(step["loss"]):
@@ -170,7 +185,7 @@ class VAENet(NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
         losses = torch.stack(losses).cpu().double()  # some devices lack float64
         self._check_losses(losses[:, 0])
-        self.check_weights()
+        self.finish_epoch()
         if self.epoch_ == self.first_epoch:
             self.first_loss_ = losses[0, 0].item()
         means = torch.tensor(sizes, dtype=torch.float64) @ losses / sum(sizes)
@@ -189,6 +204,14 @@ class VAENet(NeuralNet):
                 f"The loss became {losses[batch].item()} in epoch {self.epoch_ + 1}, "
                 f"batch {batch + 1}"
             )
+
+    def finish_epoch(self):
+        """Check the weights after the last step, before the epoch is recorded."""
+        self.check_weights()
+
+    def finish_training(self, outcome):
+        """Return the outcome of the training, which has ended."""
+        return outcome
 
     def check_weights(self):
         """Raise a DivergedError unless all weights are finite."""
@@ -286,23 +309,19 @@ def train(net, batches, n_epochs):
             f"in training with {net.batch_size} rows in a batch; lower batch_size, "
             "n_components or hidden_layer_sizes, or use device='cpu'"
         ) from error
-    except KeyboardInterrupt:
-        # skorch's early stopping ends the loop with this exception too.
-        interrupted = not any(
-            isinstance(callback, EarlyStopping)
-            and callback.misses_ >= callback.patience
-            for _, callback in net.callbacks_
-        )
+    except KeyboardInterrupt as error:
+        interrupted = net.was_interrupted(error)
     net.notify("on_train_end", X=batches, y=None)
     if interrupted:
         net.check_weights()  # as at the end of an epoch
     best = dict(net.callbacks_).get(BEST_WEIGHTS)
-    return Outcome(
+    outcome = Outcome(
         epochs=[epoch for epoch in net.history if net.recorded_last in epoch],
         best_epoch=(best is not None and best.best_epoch_) or None,
         interrupted=interrupted,
         first_loss=net.first_loss_,
     )
+    return net.finish_training(outcome)
 
 
 def _steps_between_checks(device):
@@ -310,7 +329,8 @@ def _steps_between_checks(device):
     return 1 if device.type == "cpu" else 64
 
 
-def _n_rows(batch):
+def n_rows_of(batch):
+    """Return the number of rows of a batch."""
     if isinstance(batch, tuple):  # rows and their index
         batch = batch[0]
     return batch.shape[0] if isinstance(batch, torch.Tensor) else batch.n_rows

@@ -4,6 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from skvae._training._ranks import ONE_PROCESS
+
 CHUNK_SIZE = 2**20  # numbers that are held in float64 at a time
 MAX_TOTAL = 2**53  # largest total of a row that float64 represents exactly
 
@@ -39,7 +41,7 @@ def column_variances(X, means):
     return variances
 
 
-def starting_outputs(likelihood, X):
+def starting_outputs(likelihood, X, ranks=ONE_PROCESS):
     """Adapt a likelihood to data, and return outputs that give the column means.
 
     Parameters
@@ -48,17 +50,24 @@ def starting_outputs(likelihood, X):
         Likelihood of the network that is about to be trained.
     X : CSR matrix or ndarray of shape (n_rows, n_columns)
         Finite, within the range of the likelihood.
+    ranks : OneProcess, default=ONE_PROCESS
+        The processes among which the rows may be divided.
 
     Returns
     -------
     outputs : Tensor of shape (n_columns,), float64
     """
-    means = column_means(X)
-    variances = column_variances(X, means) if likelihood.needs_variances else None
+    n_own, none = X.shape[0], np.zeros(X.shape[1])
+    means = ranks.average(column_means(X) if n_own else none, n_own)
+    variances = None
+    if likelihood.needs_variances:
+        variances = column_variances(X, means) if n_own else none
+        variances = ranks.average(variances, n_own)
     if likelihood.non_negative:
         # As if there were one more row with half a count in every column, so that no
         # mean is exactly 0 or 1.
-        means = (X.shape[0] * means + 0.5) / (X.shape[0] + 1)
+        _, n_rows = ranks.place(n_own)
+        means = (n_rows * means + 0.5) / (n_rows + 1)
     return torch.from_numpy(likelihood.start_from(means, variances))
 
 
@@ -81,6 +90,26 @@ def count_row_totals(X):
     totals[filled] = np.add.reduceat(X.data, X.indptr[filled], dtype=np.float64)
     totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
     return np.unique(totals, return_counts=True)
+
+
+def add_counts(counts):
+    """Add up distinct values and their frequencies, as `count_row_totals` returns them.
+
+    Parameters
+    ----------
+    counts : list of (ndarray, ndarray)
+        Values and frequencies of parts of the rows.
+
+    Returns
+    -------
+    values, frequencies : ndarray of shape (n_distinct,), int64
+        Those of all rows.
+    """
+    values, frequencies = map(np.concatenate, zip(*counts, strict=True))
+    values, place = np.unique(values, return_inverse=True)
+    added = np.zeros(len(values), dtype=np.int64)
+    np.add.at(added, place, frequencies)
+    return values, added
 
 
 def _float64_chunks(X):

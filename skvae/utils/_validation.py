@@ -202,13 +202,17 @@ def check_float32_range(X, name="X"):
 
 
 def check_input(estimator, X, *, reset):
-    """Validate X as scikit-learn does: a CSR matrix, or an array of floats."""
+    """Validate X as scikit-learn does: a CSR matrix, or an array of floats.
+
+    It has at least one row, or `_min_rows` if the estimator has this attribute.
+    """
     with errors_naming("X", X):
         return validate_data(
             estimator,
             check_sparse(X, as_floats=True),
             accept_sparse="csr",
             dtype=(np.float64, np.float32),
+            ensure_min_samples=getattr(estimator, "_min_rows", 1),
             reset=reset,
         )
 

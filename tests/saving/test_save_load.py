@@ -174,10 +174,11 @@ def test_caches_and_checkpoints_stay_on_the_machine(tmp_path, path):
         save_model(MODELS["cvae"]().set_params(memory=memory), path)
         assert b"my own folder" not in path.read_bytes()
         assert load_model(path).memory is None
-    model = MODELS["mult"]().set_params(checkpoint=folder)
+    model = MODELS["mult"]().set_params(checkpoint=folder, distributed="sharded")
     save_model(model, path)
     assert b"my own folder" not in path.read_bytes()
     assert load_model(path).checkpoint is None
+    assert load_model(path).distributed is None
 
 
 def test_model_of_partial_fit_can_be_saved(path):

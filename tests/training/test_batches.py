@@ -124,8 +124,7 @@ def test_the_weighted_sum_of_exponentials_is_unbiased():
     sums = [[] for _ in range(10)]
     for _ in range(4000):
         order = torch.randperm(10, generator=generator).numpy()[:4]
-        drawn = torch.randint(30, (3,), generator=generator)
-        part = batches._restricted(RowBatches.take(batches, order), drawn)
+        part = batches._batch_of(batches.take(order), 4, generator)
         weights = part.log_weights.double().exp()
         exponentials = logits[part.columns].exp()
         for user in order:
