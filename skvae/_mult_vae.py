@@ -28,6 +28,7 @@ from skvae._training import (
     computation,
     make_generator,
 )
+from skvae.datasets import RowsOnDisk
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes, check_positive_int, errors_naming
@@ -286,6 +287,8 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         "n_sampled_items": [Interval(Integral, 1, None, closed="left"), None],
         "scoring": [str],
     }
+
+    _blocks_to_fit = RowsOnDisk
 
     _saved_attributes = {
         **BaseVAE._saved_attributes,
@@ -607,9 +610,8 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
             raise ValueError(
                 "No users can be held out for validation: X has "
                 f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items, "
-                f"and {np.sum(np.diff(X.indptr) >= 2)} users have two interactions or "
-                "more. Pass more data, X_val, or early_stopping=False and a number as "
-                "beta."
+                "and too few users have two interactions or more. Pass more data, "
+                "X_val, or early_stopping=False and a number as beta."
             )
         return split
 

@@ -94,5 +94,7 @@ def test_the_package_imports_exactly_what_it_declares():
     foreign = imported - set(sys.stdlib_module_names) - {"skvae"}
     declared = {each.name.replace("scikit-learn", "sklearn") for each in RUNTIME}
     assert declared <= foreign
-    # Imported only for data frames of polars, for pictures, and for checks as tests.
-    assert foreign - declared <= {"polars", "matplotlib", "pytest"}
+    # Imported only for data frames of polars, for pictures, for checks as tests, for
+    # Parquet files, and where a caller passes blocks of Dask or Spark.
+    optional = {"polars", "matplotlib", "pytest", "pyarrow"}
+    assert foreign - declared <= optional | {"dask", "distributed", "pyspark"}
