@@ -1,0 +1,1 @@
+"""What very large catalogues cost: memory and time, and their growth with the items."""
