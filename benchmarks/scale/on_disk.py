@@ -54,13 +54,15 @@ def main(arguments=None):
         run_here(options)
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        group = make_group(options.memory)
+        group, results = make_group(options.memory), []
         try:
-            results = [run(step, options, folder, group) for step in STEPS]
+            for step in STEPS:
+                results.append(run(step, options, folder, group))
+                if len(results) > 1:
+                    write(results, options, group)
         finally:
             if group:
                 group.rmdir()
-    write(results, options, group)
 
 
 def parse(arguments=None):
