@@ -46,8 +46,7 @@ def csr_of_batch(batch, n_items):
             f"The column 'items' holds lists of {items.type}; it must hold lists of "
             "integers, none of them missing."
         )
-    if indices.dtype.itemsize > 4:
-        indices = _as_int32(indices)
+    indices = as_int32(indices)
     if "values" in columns:
         ends, values = _lists(columns["values"], "values")
         if not np.array_equal(ends, indptr):
@@ -92,7 +91,9 @@ def _lists(column, name):
     return indptr, column.flatten()
 
 
-def _as_int32(indices):
-    """Convert indices, and those out of range to -1, which the check refuses."""
-    fits = (indices >= 0) & (indices <= np.iinfo(np.int32).max)
-    return np.where(fits, indices, -1).astype(np.int32)
+def as_int32(indices):
+    """Convert indices to int32 unless one is out of its range."""
+    bounds = np.iinfo(np.int32)
+    if len(indices) and not bounds.min <= indices.min() <= indices.max() <= bounds.max:
+        return indices
+    return indices.astype(np.int32, copy=False)

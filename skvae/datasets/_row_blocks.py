@@ -224,7 +224,7 @@ def check_block(block, number, n_items=None):
         )
     fault = _fault(block.indptr, block.indices, block.data, block.shape)
     if fault is not None:
-        raise ValueError(f"Block {number} of the rows cannot be used: {fault}.")
+        raise ValueError(f"Block {number} cannot be used: {fault}.")
     block = sp.csr_array((block.data, block.indices, block.indptr), shape=block.shape)
     if not _rises(block):
         block = block.copy()
@@ -232,7 +232,7 @@ def check_block(block, number, n_items=None):
         block.sort_indices()
         if not _rises(block):
             raise ValueError(
-                f"Block {number} of the rows cannot be used: an item occurs twice in a "
+                f"Block {number} cannot be used: an item occurs twice in a "
                 "row; add up its values."
             )
     block.has_sorted_indices = block.has_canonical_format = True

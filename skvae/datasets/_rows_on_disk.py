@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from skvae.datasets._arrow import csr_of_batch, import_pyarrow
+from skvae.datasets._arrow import as_int32, csr_of_batch, import_pyarrow
 from skvae.datasets._row_blocks import RowBlocks, check_block, rows_left
 
 # Interactions in a block, at most, unless a single row has more.
@@ -305,10 +305,7 @@ class _Arrays:
         start, stop = self.starts[number], self.starts[number + 1]
         indptr = np.array(self._map("indptr")[start : stop + 1])
         values = slice(indptr[0], indptr[-1])
-        indices = np.array(self._map("indices")[values])
-        if indices.dtype != np.int32 and n_items <= np.iinfo(np.int32).max:
-            fits = (indices >= 0) & (indices < n_items)
-            indices = np.where(fits, indices, -1).astype(np.int32)
+        indices = as_int32(np.array(self._map("indices")[values]))
         if (self.path / "data.npy").is_file():
             data = np.array(self._map("data")[values], dtype=np.float32)
         else:
