@@ -12,6 +12,7 @@ from docs.tools.code_blocks import DOCS, blocks, pages, run_page, same_output
 # Number of blocks that are not run with their pages, by mark.
 NOT_RUN = {
     "coming_from.md": {"environment": 4},
+    "guide/distributed.md": {"environment": 1},
     "guide/scale.md": {"GPU": 1},
 }
 
