@@ -173,7 +173,10 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
     which the zeros are a part like the others. Therefore `score_samples` compares
     models with the same exponents only, and there is no `sample`.
 
-    The decomposition is a subspace iteration of sums over blocks of users.
+    The decomposition is a subspace iteration of sums over blocks of users. A fit on
+    :class:`~skvae.datasets.RowBlocks` computes the same sums, so that it has the same
+    result within rounding, if the same users are held out; they are drawn in the same
+    way, but from 50,000 users on they are others.
 
     References
     ----------
@@ -256,9 +259,10 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_users, n_items)
+        X : {array-like, sparse matrix, RowBlocks} of shape (n_users, n_items)
             Interactions: positive where the user interacted with the item, either 1
-            or a count, which weighs it.
+            or a count, which weighs it. Of :class:`~skvae.datasets.RowBlocks`, one
+            block at a time is in memory.
         y : Ignored
             Present by convention.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \

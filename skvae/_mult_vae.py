@@ -374,11 +374,12 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_users, n_items)
+        X : {array-like, sparse matrix, RowsOnDisk} of shape (n_users, n_items)
             Interactions: positive where the user interacted with the item, either 1
-            or a count, which weighs it. With `warm_start` there may be more columns
-            than in the previous fit: new items after the old ones, of which everything
-            that was learned is kept.
+            or a count, which weighs it. Of :class:`~skvae.datasets.RowsOnDisk`, a
+            window of rows at a time is in memory, and is shuffled. With `warm_start`
+            there may be more columns than in the previous fit: new items after the old
+            ones, of which everything that was learned is kept.
         y : Ignored
             Present by convention.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \

@@ -204,8 +204,8 @@ def _from_disk(X, n_batches, generator):
     for number in range(n_batches):
         size = len(X) // n_batches + (number < len(X) % n_batches)
         while rows.shape[0] - start < size:
-            rows = sp.vstack([rows[start:], next(windows)], format="csr")
-            start = 0
+            rows, start = rows[start:], 0  # so that two windows are never held
+            rows = sp.vstack([rows, next(windows)], format="csr")
         yield rows[start : start + size]
         start += size
 
@@ -222,9 +222,15 @@ def _windows(X, generator):
         n_left -= sizes[number][2]
         following = order[place : place + 1].tolist()
         if not following or sizes[following[0]][2] > n_left:
-            rows = sp.vstack(window, format="csr")
-            window, n_left = [], X.window
-            yield rows[torch.randperm(rows.shape[0], generator=generator).numpy()]
+            yield _permuted(window, generator)
+            n_left = X.window
+
+
+def _permuted(blocks, generator):
+    """Stack the rows of blocks in random order, and empty the list."""
+    rows = sp.vstack(blocks, format="csr")
+    blocks.clear()
+    return rows[torch.randperm(rows.shape[0], generator=generator).numpy()]
 
 
 @torch.no_grad()

@@ -264,6 +264,11 @@ def _unfinished(path):
             f"{path} exists already; pass another path, or remove it."
         )
     folder = path.with_name(path.name + ".unfinished")
+    if folder.exists():
+        raise FileExistsError(
+            f"{folder} exists: another process converts to {path}, or did so and was "
+            "killed; remove the folder if none is running."
+        )
     folder.mkdir(parents=True)
     try:
         yield folder

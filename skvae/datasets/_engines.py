@@ -45,11 +45,15 @@ class DaskBlocks(RowBlocks):
 
     Examples
     --------
-    >>> from dask import delayed  # doctest: +SKIP
+    >>> from dask import delayed
     >>> from skvae import LinearVAERecommender
-    >>> from skvae.datasets import DaskBlocks
-    >>> parts = [delayed(read)(path) for path in paths]  # doctest: +SKIP
-    >>> LinearVAERecommender().fit(DaskBlocks(parts))  # doctest: +SKIP
+    >>> from skvae.datasets import DaskBlocks, make_checkerboard
+    >>> X, held_out = make_checkerboard(60, 40)
+    >>> read = delayed(lambda start: X[start : start + 20])
+    >>> blocks = DaskBlocks([read(0), read(20), read(40)])
+    >>> vae = LinearVAERecommender(random_state=0).fit(blocks)
+    >>> bool((vae.predict(X) == held_out).mean() > 0.9)
+    True
     """
 
     def __init__(self, blocks: Any) -> None:

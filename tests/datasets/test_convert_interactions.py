@@ -150,6 +150,10 @@ def test_a_folder_is_never_overwritten(tmp_path):
     (tmp_path / "rows").mkdir()
     with pytest.raises(FileExistsError, match="rows exists already"):
         convert_interactions(tmp_path / "table.csv", tmp_path / "rows", **NAMES)
+    (tmp_path / "new.unfinished").mkdir()
+    with pytest.raises(FileExistsError, match="or did so and was killed"):
+        convert_interactions(tmp_path / "table.csv", tmp_path / "new", **NAMES)
+    (tmp_path / "new.unfinished").rmdir()
     with pytest.raises(FileNotFoundError, match="neither a file nor a folder"):
         convert_interactions(tmp_path / "other.csv", tmp_path / "new", **NAMES)
     TABLE.to_parquet(tmp_path / "table.parquet")
