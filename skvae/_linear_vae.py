@@ -1,5 +1,6 @@
 """The linear VAE for top-N recommendation, fitted in closed form."""
 
+from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from skvae._training import (
     map_rows,
     resolve_device,
 )
+from skvae.datasets import RowBlocks
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes
@@ -171,7 +173,10 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
     which the zeros are a part like the others. Therefore `score_samples` compares
     models with the same exponents only, and there is no `sample`.
 
-    The decomposition is a subspace iteration of sums over blocks of users.
+    The decomposition is a subspace iteration of sums over blocks of users. A fit on
+    :class:`~skvae.datasets.RowBlocks` computes the same sums, so that it has the same
+    result within rounding, if the same users are held out; they are drawn in the same
+    way, but from 50,000 users on they are others.
 
     References
     ----------
@@ -207,6 +212,8 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
         ],
         "scoring": [str],
     }
+
+    _blocks_to_fit = RowBlocks
 
     _saved_attributes = {
         **ModuleEstimator._saved_attributes,
@@ -252,9 +259,10 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_users, n_items)
+        X : {array-like, sparse matrix, RowBlocks} of shape (n_users, n_items)
             Interactions: positive where the user interacted with the item, either 1
-            or a count, which weighs it.
+            or a count, which weighs it. Of :class:`~skvae.datasets.RowBlocks`, one
+            block at a time is in memory.
         y : Ignored
             Present by convention.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
@@ -432,33 +440,45 @@ class LinearVAERecommender(InnerProductMixin, ModuleEstimator):
     def _decompose(self, X, start, n_products, progress):
         """Decompose the scaled interactions into a `Spectrum`."""
         n_users = X.shape[0]
-        item_counts = _sums(X, axis=0)
+        item_counts = item_sums(X)
+        scaling = {
+            "user_exponent": float(self.user_exponent),
+            "column_scale": power(item_counts, -self.item_exponent).numpy(),
+            "n_rows": max(1, BLOCK_SIZE // start.shape[1]),
+            "device": self.device,
+        }
         device = resolve_device(self.device)
-        blocks = sparse_blocks(
-            X,
-            power(_sums(X, axis=1), -self.user_exponent).numpy(),
-            power(item_counts, -self.item_exponent).numpy(),
-            n_rows=max(1, BLOCK_SIZE // start.shape[1]),
-            device=device,
-        )
+        if isinstance(X, RowBlocks):
+
+            def product(Q):
+                add = partial(_gram_of_block, Q.cpu().numpy(), scaling)
+                return torch.from_numpy(X.map_reduce(add)).to(device)
+
+            squares = X.map_reduce(partial(_squares_of_block, scaling))
+        else:
+            blocks = list(scaled_blocks(X, **scaling))
+            product = partial(gram_product, blocks)
+            squares = sum_of_squares(blocks)
 
         def multiply(Q):
             progress.update()
-            return gram_product(blocks, Q)
+            return product(Q)
 
         eigenvalues, components = leading_eigenvectors(
             multiply, start.to(device), n_products
         )
-        squares = sum(block.values().double().square().sum() for block, _ in blocks)
         if not torch.isfinite(eigenvalues).all():
+            largest = (
+                X.map_reduce(_largest, max) if isinstance(X, RowBlocks) else X.max()
+            )
             raise ValueError(
-                f"X holds values up to {X.max():.3g}, which are too large to be "
+                f"X holds values up to {largest:.3g}, which are too large to be "
                 "squared in float32; scale them, for instance to 1."
             )
         return Spectrum(
             variances=eigenvalues.cpu().clamp(min=0) / n_users,
             components=components,
-            total_variance=squares.item() / n_users,
+            total_variance=squares / n_users,
             item_counts=item_counts,
         )
 
@@ -609,12 +629,11 @@ def sparse_blocks(X, row_scale, column_scale, *, n_rows, device):
     device : torch.device
         Where to put the blocks.
 
-    Returns
-    -------
-    blocks : list of (Tensor, Tensor)
+    Yields
+    ------
+    block, transposed : Tensor
         Each block and its transpose, as CSR tensors in float32.
     """
-    blocks = []
     for start in range(0, X.shape[0], n_rows):
         rows = slice(start, min(start + n_rows, X.shape[0]))
         block = sp.csr_array(X[rows])
@@ -623,8 +642,22 @@ def sparse_blocks(X, row_scale, column_scale, *, n_rows, device):
         parts = (data.astype(np.float32), block.indices, block.indptr)
         block = sp.csr_array(parts, shape=block.shape)
         pair = (block, block.T.tocsr())
-        blocks.append(tuple(_csr_tensor(one).to(device) for one in pair))
-    return blocks
+        yield tuple(_csr_tensor(one).to(device) for one in pair)
+
+
+def scaled_blocks(X, *, user_exponent, column_scale, n_rows, device):
+    """Cut a matrix into blocks of rows, whose rows are scaled by a power of their sum.
+
+    Parameters
+    ----------
+    user_exponent : float
+        Exponent of the sum of a row, by a power of which it is divided.
+    X, column_scale, n_rows, device
+        As for `sparse_blocks`; the device may be "auto".
+    """
+    row_scale = power(_sums(X, axis=1), -user_exponent).numpy()
+    device = resolve_device(device)
+    return sparse_blocks(X, row_scale, column_scale, n_rows=n_rows, device=device)
 
 
 def gram_product(blocks, Q):
@@ -694,6 +727,38 @@ def _csr_tensor(X):
     # torch aligns its memory. A BLAS may choose its kernel by the alignment.
     parts = (torch.from_numpy(x).clone() for x in (X.indptr, X.indices, X.data))
     return torch.sparse_csr_tensor(*parts, X.shape)
+
+
+def sum_of_squares(blocks):
+    """Sum of the squares of all values in blocks of `scaled_blocks`."""
+    return sum(block.values().double().square().sum().item() for block, _ in blocks)
+
+
+def item_sums(X):
+    """Sum of each column of a CSR or of blocks of rows: float64, shape (n_items,)."""
+    if isinstance(X, RowBlocks):
+        return torch.from_numpy(X.map_reduce(_sums_of_block))
+    return _sums(X, axis=0)
+
+
+# Functions of a block, whose results are added up, perhaps on other machines
+
+
+def _sums_of_block(number, block):
+    return _sums(block, axis=0).numpy()
+
+
+def _squares_of_block(scaling, number, block):
+    return sum_of_squares(scaled_blocks(block, **scaling))
+
+
+def _gram_of_block(Q, scaling, number, block):
+    Q = torch.from_numpy(Q).to(resolve_device(scaling["device"]))
+    return gram_product(scaled_blocks(block, **scaling), Q).cpu().numpy()
+
+
+def _largest(number, block):
+    return block.data.max(initial=0)
 
 
 def _sums(X, axis):

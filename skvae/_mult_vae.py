@@ -28,6 +28,7 @@ from skvae._training import (
     computation,
     make_generator,
 )
+from skvae.datasets import RowsOnDisk
 from skvae.metrics._scorer import parse_metrics, ranking_scores
 from skvae.utils._typing import ArrayLike, MatrixLike, NDArray, RandomState
 from skvae.utils._validation import check_codes, check_positive_int, errors_naming
@@ -304,6 +305,8 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         "scoring": [str],
     }
 
+    _blocks_to_fit = RowsOnDisk
+
     _saved_attributes = {
         **BaseVAE._saved_attributes,
         "beta_path_.beta": array(torch.float64, "searched", group="search"),
@@ -390,11 +393,12 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_users, n_items)
+        X : {array-like, sparse matrix, RowsOnDisk} of shape (n_users, n_items)
             Interactions: positive where the user interacted with the item, either 1
-            or a count, which weighs it. With `warm_start` there may be more columns
-            than in the previous fit: new items after the old ones, of which everything
-            that was learned is kept.
+            or a count, which weighs it. Of :class:`~skvae.datasets.RowsOnDisk`, a
+            window of rows at a time is in memory, and is shuffled. With `warm_start`
+            there may be more columns than in the previous fit: new items after the old
+            ones, of which everything that was learned is kept.
         y : Ignored
             Present by convention.
         X_val : {array-like, sparse matrix} of shape (n_val_users, n_items), \
@@ -632,9 +636,8 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
             raise ValueError(
                 "No users can be held out for validation: X has "
                 f"n_samples = {X.shape[0]} users and n_features = {X.shape[1]} items, "
-                f"and {np.sum(np.diff(X.indptr) >= 2)} users have two interactions or "
-                "more. Pass more data, X_val, or early_stopping=False and a number as "
-                "beta."
+                "and too few users have two interactions or more. Pass more data, "
+                "X_val, or early_stopping=False and a number as beta."
             )
         return split
 

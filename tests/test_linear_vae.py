@@ -79,7 +79,7 @@ def test_the_gram_product_is_that_of_the_whole_matrix(n_columns):
     A = scaled(X, 0.3, 0.3)
     Q = torch.randn(80, n_columns, generator=torch.Generator().manual_seed(0))
     factors = (np.power(X.sum(axis=1), -0.3), np.power(X.sum(axis=0), -0.3))
-    blocks = linear.sparse_blocks(X, *factors, n_rows=70, device=torch.device("cpu"))
+    blocks = list(linear.sparse_blocks(X, *factors, n_rows=70, device="cpu"))
     assert len(blocks) == 6
     np.testing.assert_allclose(
         linear.gram_product(blocks, Q), A.T @ (A @ Q.numpy()), rtol=1e-4, atol=1e-4
@@ -130,7 +130,7 @@ def centred():
 def spectrum_of(A, n_components):
     """Decompose a dense matrix, which may be negative, without scales."""
     ones = [np.ones(n) for n in A.shape]
-    blocks = linear.sparse_blocks(sp.csr_array(A), *ones, n_rows=70, device="cpu")
+    blocks = list(linear.sparse_blocks(sp.csr_array(A), *ones, n_rows=70, device="cpu"))
     start = torch.randn(A.shape[1], A.shape[1], generator=torch.Generator())
     eigenvalues, vectors = linear.leading_eigenvectors(
         lambda Q: linear.gram_product(blocks, Q), start, 60

@@ -1,15 +1,23 @@
 """Mixin of the recommenders: ranking, on one hook that scores items by batches."""
 
+import operator
 import sys
 from abc import ABCMeta, abstractmethod
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_is_fitted, check_non_negative
+from sklearn.utils.random import sample_without_replacement
+from sklearn.utils.validation import (
+    check_is_fitted,
+    check_non_negative,
+    validate_data,
+)
 
 from skvae._training import computation
+from skvae.datasets import RowBlocks, RowsOnDisk
 from skvae.metrics import make_ranking_scorer
 from skvae.model_selection import hold_out_interactions
 from skvae.utils._long_table import refuse_long_table
@@ -20,6 +28,10 @@ from skvae.utils._validation import check_float32_range, check_input, errors_nam
 
 # Users that are held out at most where a few settings are chosen by them.
 MAX_VALIDATION_USERS = 500
+NO_INTERACTIONS = (
+    "X holds no interactions (every entry is zero); pass a matrix of users by items "
+    "with a positive entry for each interaction."
+)
 # What to do if there is not enough memory for the scores of all items.
 DENSE_SCORES = "pass fewer rows at a time, or rank items by recommend"
 
@@ -31,6 +43,9 @@ class RecommenderMixin(metaclass=ABCMeta):
     """
 
     n_features_in_: int
+    # Class of blocks of rows that `fit` reads, None if it takes matrices only. With
+    # one, the other methods read rows on disk.
+    _blocks_to_fit: type[RowBlocks] | None = None
 
     @abstractmethod
     def _iter_scores(self, X):
@@ -212,7 +227,31 @@ class RecommenderMixin(metaclass=ABCMeta):
         check_is_fitted(self)
         X = self._check_rows(X, reset=False)
         scorer = make_ranking_scorer("ndcg@100")
+        if isinstance(X, RowsOnDisk):
+            return self._score_blocks(scorer, X, y)
         return cast(float, scorer(self._checked_recommender(), X, y))
+
+    def _score_blocks(self, scorer, X, y):
+        """Mean score over the users of all blocks who have held-out interactions."""
+        if y is not None and np.shape(y) != X.shape:
+            raise ValueError(
+                f"y has shape {np.shape(y)} but X has shape {X.shape}; pass later "
+                "interactions of the same users and items, as CSR or RowsOnDisk."
+            )
+        total, n_scored, start = 0.0, 0, 0
+        for number in range(X.n_blocks):
+            block = X.block(number)
+            rows = slice(start, start + block.shape[0])
+            start = rows.stop
+            truth = None if y is None else y[rows]
+            lengths = np.diff(block.indptr if y is None else truth.indptr)
+            n_users = np.count_nonzero(
+                lengths > (y is None)
+            )  # one item is not held out
+            if n_users:
+                score = scorer(self._checked_recommender(), block, truth)
+                total, n_scored = total + n_users * score, n_scored + n_users
+        return total / n_scored if n_scored else np.nan
 
     def _checked_recommender(self):
         """Object with which metrics rank the items for a checked X."""
@@ -238,6 +277,8 @@ class RecommenderMixin(metaclass=ABCMeta):
         )
 
     def _check_rows(self, X, *, reset):
+        if isinstance(X, RowBlocks):
+            return self._check_blocks(X, reset=reset)
         if reset:
             refuse_long_table(X)
         X = check_input(self, X, reset=reset)
@@ -246,10 +287,24 @@ class RecommenderMixin(metaclass=ABCMeta):
             X = canonical_csr(X)
         check_float32_range(X)
         if reset and X.nnz == 0 and getattr(self, "_min_rows", 1):
-            raise ValueError(
-                "X holds no interactions (every entry is zero); pass a matrix of users "
-                "by items with a positive entry for each interaction."
+            raise ValueError(NO_INTERACTIONS)
+        return X
+
+    def _check_blocks(self, X, *, reset):
+        """Check the shape of blocks of rows. The blocks are checked when they are read.
+
+        Those of a fit are read once here, to count their interactions.
+        """
+        read = self._blocks_to_fit and (self._blocks_to_fit if reset else RowsOnDisk)
+        if read is None or not isinstance(X, read):
+            ways = "a matrix" if read is None else f"a matrix or {read.__name__}"
+            raise TypeError(
+                f"X is {type(X).__name__}, but {type(self).__name__} takes {ways} "
+                "here; pass a matrix of some of the rows."
             )
+        X = validate_data(self, X, reset=reset, skip_check_array=True)
+        if reset and X.nnz == 0:
+            raise ValueError(NO_INTERACTIONS)
         return X
 
     def _check_validation(self, X_val, y_val):
@@ -257,6 +312,11 @@ class RecommenderMixin(metaclass=ABCMeta):
             raise ValueError(
                 "X_val needs y_val: pass the interactions to fold in as X_val and "
                 "those held out as y_val (see model_selection.hold_out_interactions)."
+            )
+        if isinstance(X_val, RowBlocks) or isinstance(y_val, RowBlocks):
+            raise TypeError(
+                "X_val and y_val have to be in memory; pass matrices, such as X_val[:] "
+                "of rows on disk."
             )
         X_val = self._check_rows(X_val, reset=False)
         y_val = check_interactions(y_val, "y_val")
@@ -325,13 +385,13 @@ def hold_out_users(X, fraction, seed, *, max_users=sys.maxsize):
 
     Parameters
     ----------
-    X : CSR of shape (n_users, n_items)
+    X : CSR or RowBlocks of shape (n_users, n_items)
         Canonical interactions.
     fraction : float
         Share of the users to hold out, at most. Only those with two interactions or
         more can be.
     seed : int
-        Seed of the choice.
+        Seed of the choice. Other users are chosen of blocks than of a matrix.
     max_users : int, optional
         How many users to hold out, at most.
 
@@ -340,16 +400,62 @@ def hold_out_users(X, fraction, seed, *, max_users=sys.maxsize):
     X_train, X_val, y_val : CSR
         Rows of the others; of those held out the interactions to fold in, and those to
         find. None instead of the three if no user can be held out, or no interaction
-        would be left to train on.
+        would be left to train on. X_train of blocks is of their class.
     """
     rng = np.random.RandomState(seed)
-    eligible = np.flatnonzero(np.diff(X.indptr) >= 2)
-    n_users = min(int(np.ceil(fraction * X.shape[0])), max_users, len(eligible))
+    in_blocks = isinstance(X, RowBlocks)
+    n_eligible = {}
+    if in_blocks:
+        n_eligible = X.map_reduce(_count_eligible, operator.or_)
+    else:
+        eligible = np.flatnonzero(np.diff(X.indptr) >= 2)
+    n_users = min(
+        int(np.ceil(fraction * X.shape[0])),
+        max_users,
+        sum(n_eligible.values()) if in_blocks else len(eligible),
+    )
     if n_users == 0:
         return None
-    held_out = np.zeros(X.shape[0], dtype=bool)
-    held_out[rng.choice(eligible, n_users, replace=False)] = True
-    X_train = X[~held_out]
-    if X_train.nnz == 0:
+    if in_blocks:
+        X_train, X_held_out = _take_out(X, n_eligible, n_users, rng)
+        n_left = X.nnz - X_held_out.nnz
+    else:
+        held_out = np.zeros(X.shape[0], dtype=bool)
+        held_out[rng.choice(eligible, n_users, replace=False)] = True
+        X_train, X_held_out = X[~held_out], X[held_out]
+        n_left = X_train.nnz
+    if n_left == 0:
         return None
-    return X_train, *hold_out_interactions(X[held_out], random_state=rng)
+    return X_train, *hold_out_interactions(X_held_out, random_state=rng)
+
+
+# Of users in blocks, numbers are kept for each block, and rows for those held out.
+
+
+def _take_out(X, n_eligible, n_users, rng):
+    """Draw eligible users: the blocks without them, and their rows as a CSR."""
+    numbers = sorted(n_eligible)
+    ends = np.cumsum([n_eligible[number] for number in numbers])
+    drawn = np.sort(sample_without_replacement(ends[-1], n_users, random_state=rng))
+    blocks = np.searchsorted(ends, drawn, side="right")
+    places = drawn - np.append(0, ends)[blocks]
+    chosen = {numbers[b]: places[blocks == b] for b in np.unique(blocks)}
+    found = X.map_reduce(partial(_chosen_rows, chosen), operator.or_)
+    rows = {number: index for number, (index, _) in found.items()}
+    taken = [found[number][1] for number in sorted(found)]
+    return X.without(rows), sp.vstack(taken, format="csr")
+
+
+def _eligible(block):
+    return np.flatnonzero(np.diff(block.indptr) >= 2)
+
+
+def _count_eligible(number, block):
+    return {number: len(_eligible(block))}
+
+
+def _chosen_rows(chosen, number, block):
+    if number not in chosen:
+        return {}
+    rows = _eligible(block)[chosen[number]]
+    return {number: (rows, block[rows])}

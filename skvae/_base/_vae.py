@@ -51,6 +51,7 @@ from skvae._training import (
     set_moments,
     train,
 )
+from skvae.datasets import RowsOnDisk
 from skvae.utils._typing import MatrixLike, NDArray
 from skvae.utils._validation import check_positive_int
 
@@ -239,6 +240,11 @@ class BaseVAE(TrainedEstimator):
 
     def _agreed_seed(self, X, continues):
         """Return the seed of the fit, which is the same in all processes."""
+        if self.distributed is not None and isinstance(X, RowsOnDisk):
+            raise ValueError(
+                "X is RowsOnDisk, on which one process trains; set distributed=None, or "
+                'pass each process a matrix of its rows and distributed="sharded".'
+            )
         if continues:
             seed, n_steps = self._state.seed, self._state.n_steps
         else:

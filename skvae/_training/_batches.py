@@ -11,6 +11,7 @@ from skvae._nn import SampledRows, SparseRows
 from skvae._training._device import lacks_memory, out_of_memory
 from skvae._training._ranks import ONE_PROCESS
 from skvae._training._schedules import count_steps
+from skvae.datasets import RowsOnDisk
 
 # Share of stored entries above which the dense product is faster than the sparse one
 # on a CPU (measured by benchmarks/speed).
@@ -26,14 +27,14 @@ ROW_MULTIPLE = 16
 
 
 class RowBatches:
-    """Rows of a CSR matrix or array, addressable by index, as batches on a device.
+    """Rows of a matrix, addressable by index, as batches on a device.
 
     On an accelerator a CSR that fits stays in device memory, where batches are
     gathered without copies from the host; otherwise batches are sent one by one.
 
     Parameters
     ----------
-    X : CSR matrix or ndarray of shape (n_rows, n_columns)
+    X : CSR matrix, RowsOnDisk or ndarray of shape (n_rows, n_columns)
         Canonical if sparse. Cast to float32 batch by batch.
     device : torch.device
         Device of the batches.
@@ -52,7 +53,7 @@ class RowBatches:
         self.device = torch.device(device)
         self.dense_product = self.device.type != "cpu" or (
             for_training
-            and sp.issparse(X)
+            and (sp.issparse(X) or isinstance(X, RowsOnDisk))
             and X.nnz > DENSE_PRODUCT_DENSITY * np.prod(X.shape, dtype=float)
         )
         self._resident = (
@@ -75,7 +76,9 @@ class RowBatches:
         """
         if self._resident is not None and not isinstance(rows, slice):
             return self._resident.take(rows)  # pragma: no cover - CUDA
-        part = self.X[rows]
+        return self._on_device(self.X[rows])
+
+    def _on_device(self, part):
         if not sp.issparse(part):
             # torch aligns its memory. A BLAS may choose its kernel by the alignment.
             batch = torch.empty(part.shape, dtype=torch.float32)
@@ -93,10 +96,16 @@ class RowBatches:
         """Yield all rows once in random order, at most `batch_size` at a time.
 
         The batches have equal sizes, but for one row: a remainder of a few rows would
-        move the weights by as much as a whole batch.
+        move the weights by as much as a whole batch. Rows on disk are in random order
+        within windows of blocks.
         """
+        n_steps = count_steps(len(self), batch_size, 1)
+        if isinstance(self.X, RowsOnDisk):
+            for part in _from_disk(self.X, n_steps, generator):
+                yield self._batch_of(self._on_device(part), part.shape[0], generator)
+            return
         order = torch.randperm(len(self), generator=generator).numpy()
-        for rows in np.array_split(order, count_steps(len(self), batch_size, 1)):
+        for rows in np.array_split(order, n_steps):
             own = self.ranks.own(rows, self._first, self.X.shape[0])
             batch = self._batch_of(self.take(own), len(rows), generator)
             yield self.ranks.part(batch, len(rows))
@@ -137,7 +146,7 @@ class SampledBatches(RowBatches):
 
     Parameters
     ----------
-    X : CSR matrix of shape (n_rows, n_columns)
+    X : CSR matrix or RowsOnDisk of shape (n_rows, n_columns)
         Canonical.
     device : torch.device
         Device of the batches.
@@ -150,8 +159,8 @@ class SampledBatches(RowBatches):
     def __init__(self, X, device, n_drawn, ranks=ONE_PROCESS):
         super().__init__(X, device, for_training=True, ranks=ranks)
         self.n_drawn = n_drawn
-        counts = np.bincount(X.indices, minlength=X.shape[1])
-        self._counts = torch.from_numpy(ranks.total(counts.astype(np.float64)))
+        counts = (np.bincount(one.indices, minlength=X.shape[1]) for one in csr_of(X))
+        self._counts = torch.from_numpy(ranks.total(sum(counts).astype(np.float64)))
 
     def _batch_of(self, rows, batch_size, generator):
         """Restrict rows to the columns of the batch, as `SampledRows`."""
@@ -189,6 +198,53 @@ class SampledBatches(RowBatches):
         return self._send(-torch.log(-torch.expm1(log_absent)).float())
 
 
+def csr_of(X):
+    """Iterate over the parts of a matrix as CSR: the blocks on disk, or X itself."""
+    if isinstance(X, RowsOnDisk):
+        return map(X.block, range(X.n_blocks))
+    return iter([X])
+
+
+def _from_disk(X, n_batches, generator):
+    """Yield batches of equal sizes, but for one row, of rows in random order.
+
+    A window of blocks in random order is in memory at a time, and its rows are
+    permuted.
+    """
+    windows = _windows(X, generator)
+    rows, start = next(windows), 0
+    for number in range(n_batches):
+        size = len(X) // n_batches + (number < len(X) % n_batches)
+        while rows.shape[0] - start < size:
+            rows, start = rows[start:], 0  # so that two windows are never held
+            rows = sp.vstack([rows, next(windows)], format="csr")
+        yield rows[start : start + size]
+        start += size
+
+
+def _windows(X, generator):
+    """Yield the rows of some blocks at a time, permuted."""
+    sizes = X.sizes()
+    order = np.arange(X.n_blocks)
+    if X.nnz > X.window:
+        order = torch.randperm(X.n_blocks, generator=generator).numpy()
+    window, n_left = [], X.window
+    for place, number in enumerate(order.tolist(), start=1):
+        window.append(X.block(number))
+        n_left -= sizes[number][2]
+        following = order[place : place + 1].tolist()
+        if not following or sizes[following[0]][2] > n_left:
+            yield _permuted(window, generator)
+            n_left = X.window
+
+
+def _permuted(blocks, generator):
+    """Stack the rows of blocks in random order, and empty the list."""
+    rows = sp.vstack(blocks, format="csr")
+    blocks.clear()
+    return rows[torch.randperm(rows.shape[0], generator=generator).numpy()]
+
+
 @torch.no_grad()
 def map_rows(X, function, *, device, width):
     """Apply a function to all rows in batches, without noise.
@@ -197,7 +253,7 @@ def map_rows(X, function, *, device, width):
 
     Parameters
     ----------
-    X : CSR matrix or ndarray of shape (n_rows, n_columns)
+    X : CSR matrix, RowsOnDisk or ndarray of shape (n_rows, n_columns)
         Canonical if sparse.
     function : callable
         Takes a batch, `SparseRows` or a tensor, and returns a tensor with a row for

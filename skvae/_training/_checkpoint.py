@@ -14,6 +14,7 @@ import torch
 from sklearn.exceptions import InconsistentVersionWarning
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler, ParamMapper
 
+from skvae._training._batches import csr_of
 from skvae._training._net import DivergedError
 from skvae._training._resume import Resume, best_epoch, state_of
 from skvae._version import __version__
@@ -107,7 +108,7 @@ class Checkpoint:
         Seed of the fit if it starts afresh.
     ranks : OneProcess
         The processes of the fit, the first of which reads and writes the file.
-    **data : CSR matrix, ndarray or None
+    **data : CSR matrix, RowsOnDisk, ndarray or None
         The data of the fit, checked, by the names of the arguments of `fit`.
 
     Attributes
@@ -346,18 +347,21 @@ def _plain(value):
 
 def _data_description(X):
     """Shape, number of stored values, and hash of the content of a matrix."""
-    digest = hashlib.sha256()
-    if sp.issparse(X):
-        # The integer type of the indices does not matter.
-        arrays = [X.indptr.astype(np.int64), X.indices.astype(np.int64), X.data]
-    else:
-        arrays = [X]
-    for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    digest, n_stored = hashlib.sha256(), 0
+    for part in csr_of(X):
+        if sp.issparse(part):
+            # The integer type of the indices does not matter.
+            indices = [part.indptr.astype(np.int64), part.indices.astype(np.int64)]
+            arrays = [*indices, part.data]
+        else:
+            arrays = [part]
+        for array in arrays:
+            digest.update(f"{array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        n_stored += int(arrays[-1].size)
     return {
         "shape": list(X.shape),
-        "stored": int(arrays[-1].size),
+        "stored": n_stored,
         "sha256": digest.hexdigest(),
     }
 

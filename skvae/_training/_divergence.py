@@ -1,11 +1,13 @@
 """Whether training has made a model worse, which finite losses may hide."""
 
+import numpy as np
 import torch
 
 from skvae._nn import kl_to_standard_normal
 from skvae._training._batches import map_rows
 from skvae._training._device import device_of
 from skvae._training._ranks import ONE_PROCESS
+from skvae.datasets import RowsOnDisk
 
 # Share of the loss of the first step by which that of an ordinary last epoch may exceed
 # it, because steps differ in their rows and noise.
@@ -13,6 +15,8 @@ NOISE = 0.1
 # Steps after which a model should have recovered from its first ones, which may lead
 # away from a constant model that is the best already, as for constant rows.
 N_STEPS = 100
+# Rows on disk for which the objective is computed: all might take hours.
+N_ROWS = 1000
 
 
 def check_improved(net, X, outcome, start, ranks=ONE_PROCESS):
@@ -26,8 +30,8 @@ def check_improved(net, X, outcome, start, ranks=ONE_PROCESS):
     ----------
     net : VAENet
         Net that has trained a `VAE`.
-    X : CSR matrix or ndarray of shape (n_rows, n_features)
-        Rows on which it was trained.
+    X : CSR matrix, RowsOnDisk or ndarray of shape (n_rows, n_features)
+        Rows on which it was trained. Of rows on disk, `N_ROWS` serve for the check.
     outcome : Outcome
         Outcome of the training.
     start : callable
@@ -49,6 +53,8 @@ def check_improved(net, X, outcome, start, ranks=ONE_PROCESS):
     first, last = outcome.first_loss, outcome.epochs[-1]["train_loss"]
     if first is not None and last <= first + NOISE * _size(trained, first):
         return
+    if isinstance(X, RowsOnDisk):
+        X = X[np.linspace(0, len(X) - 1, min(N_ROWS, len(X)), dtype=np.int64)]
     # Weights of networks of the user's own may have no shape before they are used.
     width = max(max(weight.shape, default=1) for weight in trained.parameters())
     untrained = start().to(device_of(trained))

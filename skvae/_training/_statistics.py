@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from skvae._training._batches import csr_of
 from skvae._training._ranks import ONE_PROCESS
 
 CHUNK_SIZE = 2**20  # numbers that are held in float64 at a time
@@ -76,7 +77,7 @@ def count_row_totals(X):
 
     Parameters
     ----------
-    X : CSR matrix of shape (n_rows, n_columns)
+    X : CSR matrix or RowsOnDisk of shape (n_rows, n_columns)
         Finite, not negative.
 
     Returns
@@ -84,12 +85,21 @@ def count_row_totals(X):
     totals, frequencies : ndarray of shape (n_distinct,), int64
         The totals are sorted, rounded to integers and at most `MAX_TOTAL`.
     """
+    counted = [np.unique(_row_totals(part), return_counts=True) for part in csr_of(X)]
+    totals, frequencies = map(np.concatenate, zip(*counted, strict=True))
+    distinct, places = np.unique(totals, return_inverse=True)
+    sums = np.zeros(len(distinct), dtype=np.int64)
+    np.add.at(sums, places, frequencies)
+    return distinct, sums
+
+
+def _row_totals(X):
+    """Totals of the rows of a CSR, as integers."""
     totals = np.zeros(X.shape[0])
     filled = np.flatnonzero(np.diff(X.indptr))
     # X.sum would compute the sum in the dtype of X.
     totals[filled] = np.add.reduceat(X.data, X.indptr[filled], dtype=np.float64)
-    totals = np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
-    return np.unique(totals, return_counts=True)
+    return np.rint(totals).clip(max=MAX_TOTAL).astype(np.int64)
 
 
 def add_counts(counts):

@@ -33,10 +33,10 @@ def encode_ids(column, role, known=None):
     """
     import pandas as pd
 
-    values = _plain_ids(column, role)
+    values = plain_ids(column, role)
     if known is None:
         codes, ids = pd.factorize(values, sort=True)
-        return codes.astype(np.int64), _compact(np.asarray(ids)), 0
+        return codes.astype(np.int64), compact(np.asarray(ids)), 0
     if len(values) and _kind(values) != _kind(known):
         raise ValueError(
             f"The {role} column holds {_kind(values)} such as {_first(values)} "
@@ -62,7 +62,7 @@ def check_known_ids(ids, role) -> np.ndarray:
         raise ValueError(
             f"{name} has shape {ids.shape}; pass a 1-D array of at least one {role} id."
         )
-    ids = _compact(_plain_ids(ids, name))
+    ids = compact(plain_ids(ids, name))
     distinct, counts = np.unique(ids, return_counts=True)
     if len(distinct) < len(ids):
         raise ValueError(
@@ -225,7 +225,7 @@ def _refuse_complex(column, role):
         raise ValueError(f"The {role} are complex numbers; pass real numbers.")
 
 
-def _plain_ids(column, role):
+def plain_ids(column, role):
     """Return ids as a numpy array of one kind; raise if some are missing."""
     import pandas as pd
 
@@ -305,7 +305,7 @@ def _check_float_ids(values, role):
         )
 
 
-def _compact(ids):
+def compact(ids):
     """Convert text ids to a fixed-width array, which can be saved without pickle.
 
     Ids stay objects if one is so long that the array would waste much memory.

@@ -266,7 +266,7 @@ def load_interactions(
     """
     known = {"user": user_ids, "item": item_ids}
     minima = {"user": min_user_items, "item": min_item_users}
-    _check_combination(values, rating, min_rating, known, minima)
+    check_combination(values, rating, min_rating, known, minima)
     if drop_empty_users and user_ids is not None:
         raise ValueError(
             "user_ids fixes the rows, so drop_empty_users=True cannot drop any; leave "
@@ -307,7 +307,7 @@ def load_interactions(
     items, column_ids, n_unknown_items = encode_ids(
         columns["item"], "item", known["item"]
     )
-    weights, liked = _weights(columns.get("rating"), values, min_rating, n_read)
+    weights, liked = weights_of(columns.get("rating"), values, min_rating, n_read)
     order = times = None
     if timestamp is not None:
         order, times = check_timestamps(columns["timestamp"], timestamp_format)
@@ -370,7 +370,7 @@ def load_interactions(
     )
 
 
-def _check_combination(values, rating, min_rating, known, minima):
+def check_combination(values, rating, min_rating, known, minima):
     if rating is None and values == "rating":
         raise ValueError(
             "values='rating' needs the ratings; pass the name of their column as "
@@ -392,7 +392,7 @@ def _check_combination(values, rating, min_rating, known, minima):
             )
 
 
-def _weights(ratings, values, min_rating, n_read):
+def weights_of(ratings, values, min_rating, n_read):
     """Return the weight of each row, and a mask of rows with sufficient rating."""
     liked = np.ones(n_read, dtype=bool)
     if ratings is None or (values == "binary" and min_rating is None):

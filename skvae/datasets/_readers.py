@@ -130,6 +130,41 @@ def _take_column(source, role, name):
 
 def _read_file(path, roles, member, text_roles, sep, encoding, decimal):
     """Read the columns of a file; the ids as numbers if that keeps them distinct."""
+    with open_table(path, roles, member, sep, encoding, decimal) as parse:
+        texts, chunks = {role for role in text_roles if role in roles}, []
+        is_padded = parse(texts, chunks.append)
+        unclear = {
+            role
+            for role in ID_ROLES & roles.keys() - texts
+            if not are_clear([chunk[role] for chunk in chunks], is_padded)
+        }
+        if unclear:
+            chunks.clear()
+            parse(texts | unclear, chunks.append)
+    columns = {
+        role: np.concatenate([chunk[role] for chunk in chunks]) for role in roles
+    }
+    return columns | {role: distinct_numbers(columns[role]) for role in unclear}
+
+
+@contextmanager
+def open_table(path, roles, member, sep, encoding, decimal):
+    """Open the table in a file, to parse its columns chunk by chunk.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    roles, member, sep, encoding, decimal
+        As for `read_columns`.
+
+    Yields
+    ------
+    parse : callable
+        Takes the roles to read as text, and a function that is called with each chunk,
+        a dict of the column of each role. It returns whether a field may have started
+        with a sign or zeros that a number would lose. The lines are checked.
+    """
     import pandas as pd
 
     _check_layout(sep, encoding, decimal)
@@ -143,47 +178,35 @@ def _read_file(path, roles, member, text_roles, sep, encoding, decimal):
         _check_content(path, open_binary)
 
         @contextmanager
-        def open_table():
+        def open_text():
             with open_binary() as binary:
                 yield _Table(binary, encoding, sep, has_header=not all(positional))
 
-        with open_table() as table:
+        with open_text() as table:
             _check_nul(path, table)
             positions = _find_columns(path, roles, table, sep)
             n_columns = len(table.first)
 
-        def parse(dtypes):
-            """Parse the columns with some types of their own; check the lines."""
-            with open_table() as table:
-                chunks, is_ragged = [], False
+        def parse(text_roles, take):
+            dtypes = dict.fromkeys(text_roles, object)
+            with open_text() as table:
+                n_rows, is_ragged = 0, False
                 try:
                     for chunk, extra in _parse(table, positions, dtypes, sep, decimal):
-                        chunks.append(chunk)
+                        n_rows += len(extra)
                         is_ragged |= bool(extra.any())
+                        take(chunk)
                 except pd.errors.ParserError:  # such as a quotation that never ends
                     with open_binary() as binary:
                         _check_lines(path, binary, encoding, sep, n_columns)
                     raise
                 _check_nul(path, table)
-                n_rows = sum(len(next(iter(chunk.values()))) for chunk in chunks)
                 if is_ragged or (table.has_quote and table.n_lines > n_rows):
                     with open_binary() as binary:
                         _check_lines(path, binary, encoding, sep, n_columns)
-                return chunks, table.has_padded_numbers
+                return table.has_padded_numbers
 
-        texts = {role: object for role in text_roles if role in roles}
-        chunks, is_padded = parse(texts)
-        unclear = {
-            role: object
-            for role in ID_ROLES & roles.keys() - texts.keys()
-            if not _are_clear([chunk[role] for chunk in chunks], is_padded)
-        }
-        if unclear:
-            chunks, _ = parse(texts | unclear)
-    columns = {
-        role: np.concatenate([chunk[role] for chunk in chunks]) for role in roles
-    }
-    return columns | {role: _distinct_numbers(columns[role]) for role in unclear}
+        yield parse
 
 
 def _check_layout(sep, encoding, decimal):
@@ -348,7 +371,7 @@ def _parse(table, positions, dtypes, sep, decimal):
         yield columns, pd.notna(frame[extra])
 
 
-def _are_clear(chunks, is_padded):
+def are_clear(chunks, is_padded):
     """Whether the types of the chunks show that pandas kept all ids distinct."""
     firsts = [value for chunk in chunks for value in chunk[:1].tolist()]
     if all(isinstance(value, str) for value in firsts):
@@ -356,7 +379,7 @@ def _are_clear(chunks, is_padded):
     return not is_padded and all(chunk.dtype == np.int64 for chunk in chunks)
 
 
-def _distinct_numbers(texts):
+def distinct_numbers(texts):
     """Convert text to numbers if each distinct text is a distinct number.
 
     Otherwise return it as it is: leading zeros and plus signs, and numbers that neither

@@ -95,5 +95,6 @@ def test_the_package_imports_exactly_what_it_declares():
     declared = {each.name.replace("scikit-learn", "sklearn") for each in RUNTIME}
     assert declared <= foreign
     # Imported only for data frames of polars, for pictures, for checks as tests, for
-    # record batches, and if dask is installed.
-    assert foreign - declared <= {"polars", "matplotlib", "pytest", "pyarrow", "dask"}
+    # record batches, for Parquet files, and for blocks of Dask or Spark.
+    optional = {"polars", "matplotlib", "pytest", "pyarrow"}
+    assert foreign - declared <= optional | {"dask", "distributed", "pyspark"}

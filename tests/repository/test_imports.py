@@ -19,11 +19,12 @@ GRAPH = {
     "model_selection": {"utils"},
     "metrics": {"model_selection", "utils"},
     "inspection": {"utils"},
-    "_training": {"_nn", "_version", "utils"},
+    "_training": {"_nn", "_version", "datasets", "utils"},
     "_base": {
         "_nn",
         "_training",
         "_version",
+        "datasets",
         "metrics",
         "model_selection",
         "utils",
@@ -31,8 +32,8 @@ GRAPH = {
     "baselines": {"_base", "_nn", "_training", "utils"},
     "_collaborative": {"_nn", "_training", "metrics", "utils"},
     "_vae_transformer": {"_base", "_nn", "_training", "utils"},
-    "_mult_vae": {"_base", "_nn", "_training", "metrics", "utils"},
-    "_linear_vae": {"_base", "_nn", "_training", "metrics", "utils"},
+    "_mult_vae": {"_base", "_nn", "_training", "datasets", "metrics", "utils"},
+    "_linear_vae": {"_base", "_nn", "_training", "datasets", "metrics", "utils"},
     "_blend": {"_base", "_training", "metrics", "model_selection", "utils"},
     "_collaborative_vae": {
         "_base",
@@ -110,7 +111,8 @@ def test_import_brings_neither_matplotlib_nor_more_pandas_than_sklearn():
         "import sys, sklearn.utils.estimator_checks, torch, skorch; "
         "before = set(sys.modules); import skvae, skvae.inspection, skvae.metrics; "
         "new = {name.split('.')[0] for name in set(sys.modules) - before}; "
-        "print(sorted(new & {'matplotlib', 'pandas', 'polars', 'pytest'}))"
+        "print(sorted(new & {'dask', 'matplotlib', 'pandas', 'polars', 'pyarrow', "
+        "'pyspark', 'pytest'}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

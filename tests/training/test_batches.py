@@ -4,7 +4,8 @@ import scipy.sparse as sp
 import torch
 
 from skvae._training import IndexedBatches, RowBatches, SampledBatches
-from skvae._training._batches import _ResidentCSR
+from skvae._training._batches import _ResidentCSR, _windows
+from tests.datasets.on_disk import write_rows
 
 
 @pytest.fixture
@@ -137,3 +138,56 @@ def test_the_weighted_sum_of_exponentials_is_unbiased():
     ]
     assert np.abs(errors).max() < 4
     assert np.sqrt(np.mean(np.square(errors))) < 2
+
+
+# Rows on disk
+
+
+@pytest.fixture
+def on_disk(X, tmp_path):
+    X = X.copy()
+    X.data[:] = np.arange(1, X.nnz + 1)  # no two rows are equal
+    return X, write_rows(X, tmp_path / "rows", form="parquet", block_size=9)
+
+
+@pytest.mark.parametrize("window", [1, 20, 45, 10**6])
+@pytest.mark.parametrize("batch_size", [1, 5, 22, 50])
+def test_an_epoch_visits_every_row_on_disk_once(on_disk, window, batch_size):
+    X, rows = on_disk
+    rows.window = window
+    assert rows.n_blocks > 6
+    batches = RowBatches(rows, "cpu", for_training=True)
+    parts = list(batches.shuffled(batch_size, torch.Generator().manual_seed(0)))
+    sizes = [part.n_rows for part in parts]
+    assert len(parts) == -(-23 // batch_size)
+    assert max(sizes) <= min(sizes) + 1
+    seen = np.concatenate([part.dense.numpy() for part in parts])
+    dense = X.toarray().astype(np.float32)
+    assert not np.array_equal(seen, dense)
+    np.testing.assert_array_equal(seen[np.lexsort(seen.T)], dense[np.lexsort(dense.T)])
+
+
+def test_rows_of_a_window_come_from_blocks_at_random_places(on_disk):
+    X, rows = on_disk
+    rows.window = 20
+    first = X.data[X.indptr[:-1][np.diff(X.indptr) > 0]]  # first value of each row
+    starts = set()
+    for seed in range(8):
+        windows = _windows(rows, torch.Generator().manual_seed(seed))
+        sizes = [part.nnz for part in windows]
+        assert max(sizes) <= 20
+        assert sum(sizes) == X.nnz
+        part = next(_windows(rows, torch.Generator().manual_seed(seed)))
+        starts.add(part.data.min())
+    assert len(starts) > 3
+    assert starts <= set(first)
+
+
+def test_one_window_has_the_order_of_rows_in_memory(on_disk):
+    X, rows = on_disk
+    ours, theirs = (
+        list(RowBatches(Z, "cpu").shuffled(5, torch.Generator().manual_seed(3)))
+        for Z in (rows, X)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one.dense, other.dense)
