@@ -242,8 +242,8 @@ class BaseVAE(TrainedEstimator):
         """Return the seed of the fit, which is the same in all processes."""
         if self.distributed is not None and isinstance(X, RowsOnDisk):
             raise ValueError(
-                "X is RowsOnDisk, on which one process trains; set distributed=None, or "
-                'pass each process a matrix of its rows and distributed="sharded".'
+                "X is RowsOnDisk, on which one process trains; set distributed=None, "
+                'or pass each process a matrix of its rows, and distributed="sharded".'
             )
         if continues:
             seed, n_steps = self._state.seed, self._state.n_steps

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from skvae._nn import SampledRows, SparseRows
+from skvae._training._blocks import batches_from_disk, csr_of
 from skvae._training._device import lacks_memory, out_of_memory
 from skvae._training._ranks import ONE_PROCESS
 from skvae._training._schedules import count_steps
@@ -101,7 +102,7 @@ class RowBatches:
         """
         n_steps = count_steps(len(self), batch_size, 1)
         if isinstance(self.X, RowsOnDisk):
-            for part in _from_disk(self.X, n_steps, generator):
+            for part in batches_from_disk(self.X, n_steps, generator):
                 yield self._batch_of(self._on_device(part), part.shape[0], generator)
             return
         order = torch.randperm(len(self), generator=generator).numpy()
@@ -196,53 +197,6 @@ class SampledBatches(RowBatches):
         n_columns = torch.tensor(self.X.shape[1], dtype=torch.float64)
         log_absent += self.n_drawn * torch.log1p(-1 / n_columns)  # -inf for one column
         return self._send(-torch.log(-torch.expm1(log_absent)).float())
-
-
-def csr_of(X):
-    """Iterate over the parts of a matrix as CSR: the blocks on disk, or X itself."""
-    if isinstance(X, RowsOnDisk):
-        return map(X.block, range(X.n_blocks))
-    return iter([X])
-
-
-def _from_disk(X, n_batches, generator):
-    """Yield batches of equal sizes, but for one row, of rows in random order.
-
-    A window of blocks in random order is in memory at a time, and its rows are
-    permuted.
-    """
-    windows = _windows(X, generator)
-    rows, start = next(windows), 0
-    for number in range(n_batches):
-        size = len(X) // n_batches + (number < len(X) % n_batches)
-        while rows.shape[0] - start < size:
-            rows, start = rows[start:], 0  # so that two windows are never held
-            rows = sp.vstack([rows, next(windows)], format="csr")
-        yield rows[start : start + size]
-        start += size
-
-
-def _windows(X, generator):
-    """Yield the rows of some blocks at a time, permuted."""
-    sizes = X.sizes()
-    order = np.arange(X.n_blocks)
-    if X.nnz > X.window:
-        order = torch.randperm(X.n_blocks, generator=generator).numpy()
-    window, n_left = [], X.window
-    for place, number in enumerate(order.tolist(), start=1):
-        window.append(X.block(number))
-        n_left -= sizes[number][2]
-        following = order[place : place + 1].tolist()
-        if not following or sizes[following[0]][2] > n_left:
-            yield _permuted(window, generator)
-            n_left = X.window
-
-
-def _permuted(blocks, generator):
-    """Stack the rows of blocks in random order, and empty the list."""
-    rows = sp.vstack(blocks, format="csr")
-    blocks.clear()
-    return rows[torch.randperm(rows.shape[0], generator=generator).numpy()]
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import torch
 from sklearn.exceptions import InconsistentVersionWarning
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler, ParamMapper
 
-from skvae._training._batches import csr_of
+from skvae._training._blocks import csr_of
 from skvae._training._net import DivergedError
 from skvae._training._resume import Resume, best_epoch, state_of
 from skvae._version import __version__

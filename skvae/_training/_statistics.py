@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from skvae._training._batches import csr_of
+from skvae._training._blocks import csr_of
 from skvae._training._ranks import ONE_PROCESS
 
 CHUNK_SIZE = 2**20  # numbers that are held in float64 at a time

@@ -111,7 +111,7 @@ def test_import_brings_neither_matplotlib_nor_more_pandas_than_sklearn():
         "import sys, sklearn.utils.estimator_checks, torch, skorch; "
         "before = set(sys.modules); import skvae, skvae.inspection, skvae.metrics; "
         "new = {name.split('.')[0] for name in set(sys.modules) - before}; "
-        "print(sorted(new & {'dask', 'matplotlib', 'pandas', 'polars', 'pyarrow', "
+        "print(sorted(new & {'matplotlib', 'pandas', 'polars', 'pyarrow', "
         "'pyspark', 'pytest'}))"
     )
     done = subprocess.run(

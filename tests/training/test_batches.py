@@ -4,7 +4,8 @@ import scipy.sparse as sp
 import torch
 
 from skvae._training import IndexedBatches, RowBatches, SampledBatches
-from skvae._training._batches import _ResidentCSR, _windows
+from skvae._training._batches import _ResidentCSR
+from skvae._training._blocks import _windows
 from tests.datasets.on_disk import write_rows
 
 
