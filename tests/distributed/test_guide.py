@@ -100,7 +100,7 @@ def test_ranking_on_dask(names, dask_client):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:`use_[a-z_]+` is deprecated:DeprecationWarning"  # in ray.data
+    "ignore:`[a-z0-9_]+` is deprecated:DeprecationWarning"  # in ray.data
 )
 def test_ranking_on_ray(names, ray):
     run_blocks(names, "ray.data.read_parquet")
