@@ -100,7 +100,7 @@ def test_ranking_on_dask(names, dask_client):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:`use_[a-z_]+` is deprecated:DeprecationWarning"  # in ray.data
+    "ignore:`[a-z0-9_]+` is deprecated:DeprecationWarning"  # in ray.data
 )
 def test_ranking_on_ray(names, ray):
     run_blocks(names, "ray.data.read_parquet")
@@ -146,6 +146,9 @@ def test_two_processes_share_a_study_and_prune(tmp_path):
     for trial in study.trials:
         values = trial.intermediate_values
         assert list(values) == list(range(len(values)))
-        assert len(values) < 8 if trial.state is pruned else len(values) == 8
+        assert 1 <= len(values) <= 8  # pruned after the last epoch too
         if trial.state is complete:
+            assert len(values) == 8
             assert trial.value == max(values.values())
+    # The bad ones, of rates over three powers of ten, ended early.
+    assert min(len(trial.intermediate_values) for trial in study.trials) < 8
