@@ -289,6 +289,7 @@ EDGES = {
         *("auto", "cpu", torch.device("cpu"), "cuda", "cpu:1", "cuda:99", "meta"),
         *("nonsense", "cpu:-1", 0, torch.device("meta"), "mps"),
     ),
+    "distributed": (None, "replicated", "sharded", "both", "", 0, True),
     "precision": ("float32", "tf32", "bfloat16", "float16", None, 32),
     "random_state": hostile.random_states(),
 }
@@ -299,7 +300,7 @@ HUGE = {
     "n_iter_no_change": (2**70,),
     "annealing": (2**70, 3),
     "verbose": (2, 10**6),
-    "n_sampled_items": (None, 2, 10**12, 2**70),
+    "n_sampled_items": (None, "auto", 2, 10**12, 2**70),
     "beta": ("auto",),
     "noise_variance": ("shared", "feature", "auto", "mle"),
     "output_exponent": ("auto",),
