@@ -58,6 +58,35 @@ class PopularityStart(MultVAERecommender):
         self._module.shift_outputs(self._shift.to(self._module_device))
 
 
+class ClosedFormStart(MultVAERecommender):
+    """Starts from the components of the linear VAE, with the exponents of items halved.
+
+    Input and output weights are the same, so that each takes half of the exponents of
+    input and output. The weights of an item have a mean norm of 0.3, at which the
+    likelihood is close to its best on yelp2018-part.
+    """
+
+    def fit(self, X, y=None):
+        """Fit the model."""
+        self._linear = LinearVAERecommender(random_state=self.random_state).fit(X)
+        self._counts = np.maximum(np.asarray(X.sum(axis=0)).ravel(), 1.0)
+        return super().fit(X)
+
+    def _start(self, seed):
+        super()._start(seed)
+        model = self._linear
+        exponent = (model.output_exponent_ - model.item_exponent) / 2
+        shrinkage = 1 - model.noise_variance_ / model.explained_variance_
+        start = (model.components_ * np.sqrt(shrinkage)[:, None]).T
+        start *= self._counts[:, None] ** exponent
+        start *= 0.3 / np.linalg.norm(start, axis=1).mean()
+        n_kept = min(start.shape[1], self._module.n_components)
+        with torch.no_grad():
+            weight = self._module.encoder.layers[0].weight
+            weight.mul_(0.1)
+            weight[:, :n_kept] = torch.from_numpy(start[:, :n_kept]).float()
+
+
 METRICS = ("ndcg@100", "recall_relevant@20")
 
 
@@ -95,6 +124,10 @@ def scores(name, folder):
         title = ", ".join(f"{k}={v}" for k, v in changes.items()) or "as the default"
         models[title] = clone(base).set_params(**changes)
     models["outputs start at the popularity"] = PopularityStart(**base.get_params())
+    slow = clone(base).set_params(learning_rate_init=3e-4)
+    models["learning_rate_init=0.0003"] = slow
+    title = "weights start from the closed form, learning_rate_init=0.0003"
+    models[title] = ClosedFormStart(**slow.get_params())
     found = {}
     for title, model in models.items():
         result = ranking_scores(model.fit(X), fold_in, held_out, METRICS)
