@@ -269,13 +269,16 @@ def write(results, options, group):
         ranking = f"{name}: read and rank {model['n_ranked']:,} users"
         rows.append([ranking, minutes(model["read"] + model["rank"]), "", ""])
     lines += aligned(rows)
+    trained = (
+        f"mult-vae trains one epoch with {options.sampled_items:,} sampled items and "
+        f"batches of {options.batch_size} users. "
+    )
+    has_trained = any(model["step"] == "mult-vae" for model in models)
     lines += [
         "",
-        f"Models have {options.components} components. mult-vae trains one epoch with "
-        f"{options.sampled_items:,} sampled items and batches of {options.batch_size} "
-        "users. The peak is that of the process of "
-        "the step. NDCG@100 is of users of the training data, and no measure of "
-        "quality.",
+        f"Models have {options.components} components. {trained if has_trained else ''}"
+        "The peak is that of the process of the step. NDCG@100 is of users of the "
+        "training data, and no measure of quality.",
         "",
         describe(environment()),
     ]
