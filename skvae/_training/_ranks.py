@@ -136,7 +136,7 @@ class Ranks(OneProcess):
         # Small tensors go by the CPU if the group can, so that no GPU has to wait.
         on_cpu = "cpu:" in str(dist.get_backend_config())
         self._device = torch.device("cpu" if on_cpu else "cuda")
-        self._signals = []
+        self._signals, self._is_interrupted = [], False
 
     # Meetings
 
@@ -154,6 +154,9 @@ class Ranks(OneProcess):
                 with suppress(RanksError):
                     self.meet(INTERRUPTED if interrupted else FAILED, error)
                 raise
+            finally:
+                if self._is_interrupted:
+                    self._signals.clear()
 
     def meet(self, state=None, error=None):
         """Tell the state of this process to all others, and hear theirs.
@@ -178,12 +181,14 @@ class Ranks(OneProcess):
             If a process leaves the training, and this one would continue.
         """
         states = torch.tensor([one == state for one in STATES], dtype=torch.int32)
-        if self._signals:
+        # Another Ctrl-C does not interrupt what follows the first one. torchrun sends
+        # the signal a second time.
+        if self._signals and not self._is_interrupted:
             states[STATES.index(INTERRUPTED)] = 1
-            self._signals.clear()
         states = states.to(self._device)
         _wait(dist.all_reduce, states)
         failed, interrupted, stopped = states.tolist()
+        self._is_interrupted |= interrupted > 0
         if failed:
             message = f"{type(error).__name__}: {error}" if state == FAILED else None
             messages = self._gather_objects(message)
@@ -225,8 +230,7 @@ class Ranks(OneProcess):
         if differing:
             raise ValueError(
                 f"The processes of a distributed fit differ in {', '.join(differing)}. "
-                "Pass the same parameters "
-                "and columns in all, and the same rows too if "
+                "Pass the same parameters and columns in all, and the same rows too if "
                 'distributed="replicated" (rows of its own in each: "sharded").'
             )
         if self.total(X.nnz if sp.issparse(X) else X.size) == 0:
@@ -303,10 +307,11 @@ class Ranks(OneProcess):
         """
         parameters = [one for one in module.parameters() if one.requires_grad]
         # A network of the user's own may leave weights without gradient in some steps.
-        present = losses.new_tensor([one.grad is not None for one in parameters])
-        summed = [losses, present]
-        for one in parameters:
-            if one.grad is None:
+        missing = [one.grad is None for one in parameters]
+        n_missing = losses.new_tensor(missing)
+        summed = [losses, n_missing]
+        for one, is_missing in zip(parameters, missing, strict=True):
+            if is_missing:
                 one.grad = torch.zeros_like(one)
             if one.grad.is_sparse:
                 one.grad = one.grad.coalesce()
@@ -316,9 +321,10 @@ class Ranks(OneProcess):
                 summed.append(one.grad)
         self.meet()
         _wait_for_all(dist.all_reduce, summed)
-        for one, is_present in zip(parameters, present.tolist(), strict=True):
-            if not is_present:
-                one.grad = None
+        if any(missing):  # otherwise a GPU need not be waited for
+            for one, n_processes in zip(parameters, n_missing.tolist(), strict=True):
+                if n_processes == self.size:
+                    one.grad = None
 
     @torch.no_grad()
     def copy_weights(self, module):
