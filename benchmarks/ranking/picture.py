@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.environment import REPOSITORY, RESULTS
 
@@ -58,6 +59,7 @@ def draw(sets):
             )
         ax.set_title(name, loc="left")
         ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())  # its labels would overlap
         ax.margins(0.12)
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)

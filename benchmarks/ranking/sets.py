@@ -309,9 +309,14 @@ def shown(model):
 
 
 def summarize(folds):
-    """Join the folds: figures of each model, and differences user by user."""
+    """Join the folds: figures of each model, and differences user by user.
+
+    A model that was not run on all folds is left out.
+    """
     models, per_user = {}, {}
-    for model in [name for name in (*MODELS, *BLENDS) if name in folds[0]]:
+    for model in (*MODELS, *BLENDS):
+        if not all(model in fold for fold in folds):
+            continue
         title = f"blend: {model}" if model in BLENDS else MODELS[model][0]
         results = [fold[model] for fold in folds]
         per_user[title] = {
