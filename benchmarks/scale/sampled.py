@@ -69,7 +69,7 @@ def report(options, shape, curves):
     exact, sampled = curves["all"], curves["sampled"]
     goal = 0.98 * exact[-1][1]
     reached = {name: time_to(goal, curve) for name, curve in curves.items()}
-    last = f"after {len(exact)} epochs"
+    last = f"after {len(exact)} of {options.epochs} epochs"
     lines = [
         "# Mult-VAE with sampled items",
         "",
