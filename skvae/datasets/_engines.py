@@ -223,6 +223,7 @@ def _sum_of_partition(
 
     from skvae.datasets._arrow import csr_of_batch
 
+    # Within a task there is a context; the type allows None, for other places.
     partition = TaskContext.get().partitionId()  # type: ignore[union-attr]
     results = (
         apply((partition, number), csr_of_batch(batch, n_items))
