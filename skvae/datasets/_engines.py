@@ -4,7 +4,7 @@ import operator
 import pickle
 from collections.abc import Callable, Iterable
 from functools import partial, reduce
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -223,8 +223,8 @@ def _sum_of_partition(
 
     from skvae.datasets._arrow import csr_of_batch
 
-    # Within a task there is a context; the type allows None, for other places.
-    partition = TaskContext.get().partitionId()  # type: ignore[union-attr]
+    # The type allows None, outside of tasks.
+    partition = cast(Any, TaskContext.get()).partitionId()
     results = (
         apply((partition, number), csr_of_batch(batch, n_items))
         for number, batch in enumerate(batches)
