@@ -176,7 +176,7 @@ def test_loss_of_an_epoch_is_the_elbo_of_torch_distributions(interactions):
 def _one_epoch(model, X, seed):
     model._check_rows(X, reset=True)
     model.beta_ = model.beta
-    model._start(0)  # the same weights each time
+    model._start(0, X)  # the same weights each time
     model._state.seed = seed  # other noise
     model._run(X, 1)
     return model.loss_curve_[0], model.reconstruction_curve_[0], model.kl_curve_[0]

@@ -169,7 +169,7 @@ class BaseVAE(TrainedEstimator):
                     earlier = self._copy_module()
                 else:
                     self._choose_beta(X_train, validation, seed, checkpoint)
-                    self._start(seed)
+                    self._start(seed, X_train)
                 self._train(X_train, validation, checkpoint, earlier)
                 if self.refit and X_train is not X:
                     self._refit(X, seed, checkpoint)
@@ -221,7 +221,7 @@ class BaseVAE(TrainedEstimator):
             else:
                 earlier = None
                 self._choose_beta(X, None, seed)
-                self._start(seed)
+                self._start(seed, X)
             self._run(X, 1, new_plan=False, earlier=earlier)
         return self
 
@@ -296,7 +296,7 @@ class BaseVAE(TrainedEstimator):
         """Train afresh on all rows for the best number of epochs."""
         with self._validation_kept() as found:
             checkpoint.finish("training", **found)
-            self._start(seed)
+            self._start(seed, X)
             self._run(X, found["best_iter_"], resume=checkpoint.resume("refit"))
 
     def _remember_totals(self, X, continues):
@@ -306,8 +306,8 @@ class BaseVAE(TrainedEstimator):
         if likelihood.given_totals:
             self._row_totals = add_counts(self._ranks.gather(count_row_totals(X)))
 
-    def _start(self, seed):
-        """Set a new module, and the attributes of an untrained model."""
+    def _start(self, seed, X):
+        """Set a new module for rows X, and the attributes of an untrained model."""
         module = self._make_module(make_generator(seed, Stream.INITIAL_WEIGHTS))
         self._start_with(module.to(resolve_device(self.device)), seed)
 
@@ -407,7 +407,7 @@ class BaseVAE(TrainedEstimator):
             precision=self.precision,
             first_epoch=self._state.n_epochs,
             first_step=self._state.n_steps,
-            lr=self.learning_rate_init,
+            lr=self._plain("learning_rate_init"),
             weight_decay=self.alpha,
             batch_size=batch_size,
             verbose=verbose,

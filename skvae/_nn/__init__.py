@@ -5,6 +5,7 @@ from skvae._nn._buffers import reused_buffers
 from skvae._nn._custom_network import CustomNetwork
 from skvae._nn._layers import ACTIVATIONS, MLP, Linear, TiedMLP, dropout
 from skvae._nn._likelihoods import LIKELIHOODS, Generators, Multinomial
+from skvae._nn._linear_start import start_from_linear
 from skvae._nn._linear_vae import LinearVAE, power
 from skvae._nn._sampled_rows import SampledRows
 from skvae._nn._sparse_rows import SparseRows
@@ -30,4 +31,5 @@ __all__ = [
     "kl_to_standard_normal",
     "power",
     "reused_buffers",
+    "start_from_linear",
 ]

@@ -127,7 +127,8 @@ class MLP(nn.Module):
 class TiedMLP(nn.Module):
     """Multilayer perceptron with the weights of another one, transposed.
 
-    It has its own biases.
+    It has its own biases. If the buffer `output_scale`, of shape (n_out,), is not None,
+    the weights of each output are multiplied by it.
 
     Parameters
     ----------
@@ -145,6 +146,7 @@ class TiedMLP(nn.Module):
         self.biases = nn.ParameterList(
             small_bias(layer.weight.shape[0], generator) for layer in self._layers
         )
+        self.register_buffer("output_scale", None)
 
     def forward(self, x, generator=None):
         """Map rows from the output width of `layers` back to their input width."""
@@ -160,11 +162,15 @@ class TiedMLP(nn.Module):
     @property
     def output_weight(self):
         """Weight of the last layer, of shape (n_in, n_out)."""
-        return self._layers[-1].weight.T
+        weight = self._layers[-1].weight.T
+        return weight if self.output_scale is None else weight * self.output_scale
 
     def output_columns(self, columns):
         """Some columns of `output_weight`, whose gradient is sparse."""
-        return F.embedding(columns, self._layers[-1].weight, sparse=True).T
+        weight = F.embedding(columns, self._layers[-1].weight, sparse=True).T
+        if self.output_scale is None:
+            return weight
+        return weight * self.output_scale.index_select(0, columns)
 
     @property
     def output_bias(self):

@@ -8,7 +8,12 @@ from skvae._training._batches import (
 )
 from skvae._training._callbacks import check_callbacks, make_callbacks
 from skvae._training._checkpoint import Checkpoint, check_checkpoint
-from skvae._training._device import check_device, device_of, resolve_device
+from skvae._training._device import (
+    check_device,
+    device_of,
+    out_of_memory,
+    resolve_device,
+)
 from skvae._training._divergence import check_improved
 from skvae._training._interrupts import import_for_optimizers
 from skvae._training._lazy_adam import LazyAdamW
@@ -70,6 +75,7 @@ __all__ = [
     "make_net",
     "map_rows",
     "moments_layout",
+    "out_of_memory",
     "resolve_device",
     "set_moments",
     "starting_outputs",

@@ -134,7 +134,7 @@ class Checkpoint:
         self._fit = describe_fit(estimator, seed, data)
         self._fit["data"]["X"] = _join(ranks.gather(self._fit["data"]["X"]))
         self._stages = _stages(estimator, data)
-        self._max_iter, self._tol = estimator.max_iter, estimator.tol
+        self._max_iter, self._tol = estimator._plain("max_iter"), estimator.tol
         self._next_write = -np.inf
         found = ranks.from_first(lambda: self._open(estimator.checkpoint))
         self.seed, self._stage, self._state, self._outcomes = found

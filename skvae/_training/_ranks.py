@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import operator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,6 +18,8 @@ from skvae._nn import SparseRows
 from skvae._training._checkpoint import describe_fit
 from skvae._training._interrupts import interrupts_deferred
 from skvae._training._net import VAENet, n_rows_of
+from skvae.datasets import RowBlocks
+from skvae.datasets._row_blocks import apply_to_block
 
 # Values of the parameter `distributed`: each process has all rows, or rows of its own.
 DISTRIBUTED = ("replicated", "sharded")
@@ -88,6 +92,10 @@ class OneProcess:
     def gather(self, part):
         """List what the processes know of their rows, where these are not the same."""
         return [part]
+
+    def all_rows(self, X):
+        """Return the rows of all processes, given those of this one."""
+        return X
 
     def total(self, values):
         """Sum numbers over all rows, given those of the rows of each process."""
@@ -261,6 +269,10 @@ class Ranks(OneProcess):
         """List what the processes know of their rows, where these are not the same."""
         return self._exchange(part) if self.own_rows else [part]
 
+    def all_rows(self, X):
+        """Return the rows of all processes, given those of this one."""
+        return RankBlocks(X, self) if self.own_rows else X
+
     def total(self, values):
         """Sum numbers over all rows, given those of the rows of each process."""
         return sum(self.gather(values))
@@ -355,6 +367,29 @@ class Ranks(OneProcess):
         self.meet()
         _wait(dist.all_reduce, tensor)
         return tensor.cpu().numpy()
+
+
+class RankBlocks(RowBlocks):
+    """The rows of all processes, of which each one reads its own.
+
+    Every process has to call the same methods in the same order.
+
+    Parameters
+    ----------
+    X : CSR of shape (n_rows, n_columns)
+        Rows of this process, perhaps none.
+    ranks : Ranks
+        The processes.
+    """
+
+    def __init__(self, X, ranks):
+        super().__init__([X])
+        self._ranks = ranks
+
+    def map_reduce(self, function, add=operator.add, start=None):
+        """Apply a function to the rows of each process, and add up the results."""
+        own = apply_to_block(function, self._dropped, self._ranks.rank, self._blocks[0])
+        return reduce(add, self._ranks.gather(own))
 
 
 class RanksNet(VAENet):

@@ -131,18 +131,21 @@ class RowBlocks:
         Parameters
         ----------
         rows : dict
-            Indices of rows, counted from the start of their block, by the number of the
-            block.
+            Indices of rows, counted from the start of their block as it is now, by the
+            number of the block.
 
         Returns
         -------
         blocks : RowBlocks
             Of the same class. Nothing is copied.
         """
-        if self._dropped:
-            raise ValueError("Some rows have been left out already.")
         other = copy.copy(self)
         other._dropped, other._sizes = dict(rows), None
+        for number, dropped in self._dropped.items():
+            n_rows = self.sizes()[number][0] + len(dropped)
+            kept = np.setdiff1d(np.arange(n_rows), dropped)
+            more = kept[rows.get(number, [])]
+            other._dropped[number] = np.sort(np.append(dropped, more))
         return other
 
     def _numbered(self) -> Iterator[tuple[Any, Any]]:

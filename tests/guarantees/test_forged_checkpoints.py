@@ -17,7 +17,7 @@ CASES = runpy.run_path(str(Path(__file__).parent / "killed_fits.py"))["CASES"]
 SETTINGS = {"max_iter": 6, "n_iter_no_change": 20}
 CASES["overfitted"] = (
     clone(CASES["plain"][0]).set_params(
-        learning_rate_init=0.3, early_stopping=True, batch_size=15
+        init="random", learning_rate_init=0.3, early_stopping=True, batch_size=15
     ),
     CASES["plain"][1],
 )

@@ -74,13 +74,17 @@ def test_inference_raises_if_not_even_a_few_rows_fit(model, monkeypatch):
     assert seen[-1] == 16
 
 
-def test_out_of_memory_in_training_says_what_to_lower_and_keeps_the_estimator(
-    model, monkeypatch
+@pytest.mark.parametrize(
+    ("init", "advice"), [("random", "lower batch_size"), ("linear", 'init="random"')]
+)
+def test_out_of_memory_in_a_fit_says_what_to_lower_and_keeps_the_estimator(
+    model, monkeypatch, init, advice
 ):
+    model.set_params(init=init)
     before = dict(vars(model))
 
     monkeypatch.setattr("skvae._nn.Multinomial.nll", raising(CUDA_ERROR))
-    with pytest.raises(torch.cuda.OutOfMemoryError, match="lower batch_size"):
+    with pytest.raises(torch.cuda.OutOfMemoryError, match=advice):
         model.fit(X)
     assert vars(model) == before
 

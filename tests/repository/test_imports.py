@@ -32,8 +32,16 @@ GRAPH = {
     "baselines": {"_base", "_nn", "_training", "utils"},
     "_collaborative": {"_nn", "_training", "metrics", "utils"},
     "_vae_transformer": {"_base", "_nn", "_training", "utils"},
-    "_mult_vae": {"_base", "_nn", "_training", "datasets", "metrics", "utils"},
     "_linear_vae": {"_base", "_nn", "_training", "datasets", "metrics", "utils"},
+    "_mult_vae": {
+        "_base",
+        "_linear_vae",
+        "_nn",
+        "_training",
+        "datasets",
+        "metrics",
+        "utils",
+    },
     "_blend": {"_base", "_training", "metrics", "model_selection", "utils"},
     "_collaborative_vae": {
         "_base",
