@@ -9,8 +9,10 @@ that every user is scored once, and a fifth of the interactions of each is to be
 predicted. On yelp2018-part and amazon-book-part, whose splits are given, later
 interactions of the training users are to be predicted.
 
-With `--add`, models of an earlier run with the same output are kept, for which their
-results by user lie in a folder beside it.
+With `--add`, models of an earlier run with the same output are kept. They are compared
+with new ones user by user if their results by user lie in the folder beside it, and
+otherwise keep their differences to the reference of the table, which then has to be
+among the new ones.
 
 Each model has a grid of eight settings at most. In every fold they are compared on a
 tenth of its training users (on the given splits, on the validation interactions of at
@@ -131,7 +133,10 @@ def main(arguments=None):
         report["sets"] = earlier["sets"]
     for name in options.sets:
         folds = run_set(name, options)
-        report["sets"][name] = summarize(folds)
+        results = summarize(folds)
+        if options.add and name in report["sets"]:
+            results = with_earlier(results, report["sets"][name])
+        report["sets"][name] = results
         write(report, options.output)
         print("\n".join(table(name, report["sets"][name])), flush=True)
 
@@ -342,6 +347,26 @@ def summarize(folds):
         "n_users": n_users,
         "models": models,
         "compared": compared,
+    }
+
+
+def with_earlier(results, earlier):
+    """Add the models of an earlier run on the same users that a summary lacks."""
+    sizes = ("n_folds", "n_users")
+    if any(results[size] != earlier[size] for size in sizes):
+        raise ValueError("The earlier run has other folds or users; leave out --add.")
+    new, titles = results["models"], [t for t, *_ in MODELS.values()]
+    titles += [f"blend: {model}" for model in BLENDS]
+    models = {t: new.get(t) or earlier["models"].get(t) for t in titles}
+    kept = {
+        pair: difference
+        for pair, difference in earlier["compared"].items()
+        if pair.split(" minus ")[0] not in new
+    }
+    return {
+        **results,
+        "models": {title: model for title, model in models.items() if model},
+        "compared": kept | results["compared"],
     }
 
 
