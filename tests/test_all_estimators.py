@@ -355,7 +355,9 @@ def test_reports_to_optuna_arrive_and_prune():
     def objective(trial):
         rate = trial.suggest_float("learning_rate_init", 1e-6, 1e-2, log=True)
         model = clone(MODELS["Mult-VAE"][0]).set_params(
-            learning_rate_init=rate, callbacks=[ReportToOptuna(trial)]
+            init="random",
+            learning_rate_init=rate,
+            callbacks=[ReportToOptuna(trial)],
         )
         models.append(model)
         model.fit(ROWS, **validation)

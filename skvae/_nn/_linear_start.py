@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 # Factor of the initial weights of components that the linear VAE does not have.
-SHRUNK = 0.1
+SHRUNK = 0.01
 # Bounds of the scale of the outputs, as a factor of codes of unit size and weights of
 # unit norm, and the precision of its logarithm.
 MAX_SCALE, PRECISION = 1e4, 0.05
@@ -41,13 +41,11 @@ def start_from_linear(vae, linear, rows):
     weight *= shrinkage.sqrt().to(weight.dtype)
     codes = vae.likelihood.prepare(rows).affine(weight, weight.new_zeros(n_kept))
     size = codes.var(dim=0, correction=0).max().sqrt()
-    size = torch.where(size > 0, size, 1.0)
     layer.weight.mul_(SHRUNK)
-    layer.weight[:, :n_kept] = weight / size
-    center = torch.zeros_like(layer.bias)
-    center[:n_kept] = codes.mean(dim=0) / size
+    layer.weight[:, :n_kept] = weight / torch.where(size > 0, size, 1.0)
     layer.bias.zero_()
     bias.zero_()
+    codes = vae.encode(rows)
     scale = linear.output_scale / linear.input_scale
     is_known = linear.input_scale > 0
     # Items without interactions may have some later, which the largest scale learns
@@ -55,17 +53,17 @@ def start_from_linear(vae, linear, rows):
     scale = torch.where(is_known, scale, scale[is_known].max())
     norm = (vae.decoder.output_weight * scale).norm(dim=0).mean()
     scale /= torch.where(norm > 0, norm, 1.0)
-    hidden = vae.encode(rows)
 
     def loss(log_factor):
         weight = vae.decoder.output_weight * scale
-        outputs = hidden * math.exp(log_factor)
-        return vae.likelihood.nll_of_layer(outputs, weight, bias, rows).mean().item()
+        hidden = codes * math.exp(log_factor)
+        return vae.likelihood.nll_of_layer(hidden, weight, bias, rows).mean().item()
 
     limit = math.log(MAX_SCALE)
     best = minimize_scalar(
         loss, bounds=(-limit, limit), method="bounded", options={"xatol": PRECISION}
     )
     vae.decoder.output_scale = scale * math.exp(best.x)
+    center = codes.mean(dim=0)
     layer.bias.sub_(center)
     bias.add_(center @ vae.decoder.output_weight)

@@ -240,6 +240,7 @@ FLAG_PARAMETERS = (
     *("variational", "tied_weights", "early_stopping", "refit", "warm_start"),
 )
 EDGES = {
+    "init": ("auto", "linear", "random", "closed form", None),
     **dict.fromkeys(INTEGER_PARAMETERS, hostile.INTEGERS),
     **dict.fromkeys(REAL_PARAMETERS, (*hostile.FLOATS, 1e30, 1e300, 1e-300, 1e-7)),
     **dict.fromkeys(FLAG_PARAMETERS, hostile.FLAGS),

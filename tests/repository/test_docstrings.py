@@ -101,7 +101,7 @@ ROUNDS = {
     "verbose",
 }
 # Rows and columns of VAETransformer are samples and features, not users and items.
-SAMPLES = {"alpha", "beta_", "feature_names_in_", "n_features_in_"}
+SAMPLES = {"alpha", "beta_", "feature_names_in_", "max_iter", "n_features_in_"}
 
 
 ESTIMATORS = (
