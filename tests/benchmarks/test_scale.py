@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.scale import catalogue, interactions, models
+from benchmarks.scale import catalogue, defaults, interactions, models
 from benchmarks.scale.interactions import draw_interactions
 from benchmarks.scale.report import exponent
 from skvae import LinearVAERecommender
@@ -126,3 +126,12 @@ def test_every_model_can_be_measured(tmp_path, in_this_process):
     text = (tmp_path / "scale.md").read_text()
     assert "an iteration" in text
     assert "a round" in text
+
+
+def test_the_defaults_are_compared(tmp_path):
+    output = tmp_path / "defaults.md"
+    sizes = ["--users", "300", "--items", "200", "--interactions", "4000"]
+    defaults.main([*sizes, "--output", str(output)])
+    text = output.read_text()
+    assert "300 users, 200 items, 4,000 interactions" in text
+    assert "MultVAERecommender()" in text
