@@ -114,9 +114,9 @@ class MLP(nn.Module):
         """Weight of the last layer, of shape (n_in, n_out)."""
         return self.layers[-1].weight
 
-    def output_columns(self, columns):
-        """Some columns of `output_weight`: (n_in, n_columns)."""
-        return self.output_weight.index_select(1, columns)
+    def output_columns(self, rows):
+        """Columns of `output_weight` that `SampledRows` have: (n_in, n_columns)."""
+        return self.output_weight.index_select(1, rows.columns)
 
     @property
     def output_bias(self):
@@ -165,12 +165,12 @@ class TiedMLP(nn.Module):
         weight = self._layers[-1].weight.T
         return weight if self.output_scale is None else weight * self.output_scale
 
-    def output_columns(self, columns):
-        """Some columns of `output_weight`, whose gradient is sparse."""
-        weight = F.embedding(columns, self._layers[-1].weight, sparse=True).T
+    def output_columns(self, rows):
+        """Columns of `output_weight` that `SampledRows` have: (n_in, n_columns)."""
+        weight = rows.take(self._layers[-1].weight).T
         if self.output_scale is None:
             return weight
-        return weight * self.output_scale.index_select(0, columns)
+        return weight * self.output_scale.index_select(0, rows.columns)
 
     @property
     def output_bias(self):

@@ -344,17 +344,18 @@ class _SampledNLL(torch.autograd.Function):
         weighted = empty(logits.shape, like=logits)
         torch.add(logits, rows.log_weights, out=weighted)
         weighted.view(-1).index_add_(0, rows.flat_index, own_log_weight, alpha=-1)
-        logsumexp = torch.logsumexp(weighted, dim=1)
+        largest = weighted.amax(dim=1)
+        exponentials = weighted.sub_(largest[:, None]).exp_()
+        normalizer = exponentials.sum(dim=1)
         own = rows.pick(logits)
-        nll = totals * logsumexp - rows.row_sums(rows.values * own)
+        nll = totals * (normalizer.log() + largest) - rows.row_sums(rows.values * own)
         if label_smoothing:
             weights = rows.log_weights.exp()
             logit_sum = logits @ weights
             logit_sum += rows.row_sums(own * (1.0 - own_log_weight.exp()))
             spread = totals * logit_sum / rows.n_columns_of_matrix
             nll += label_smoothing * (rows.row_sums(rows.values * own) - spread)
-        probability = weighted.sub_(logsumexp[:, None]).exp_()
-        ctx.save_for_backward(probability, totals, own_log_weight)
+        ctx.save_for_backward(exponentials, normalizer, totals, own_log_weight)
         ctx.rows, ctx.label_smoothing = rows, label_smoothing
         return nll
 
@@ -362,11 +363,11 @@ class _SampledNLL(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_output):
         # d nll / d f = N p - (1 - e) x - e N w / I, with the weights w, 1 where x > 0
-        probability, totals, own_log_weight = ctx.saved_tensors
+        exponentials, normalizer, totals, own_log_weight = ctx.saved_tensors
         rows, smoothing = ctx.rows, ctx.label_smoothing
         row_weight = totals * grad_output
-        grad = empty(probability.shape, like=probability)
-        torch.mul(probability, row_weight[:, None], out=grad)
+        grad = empty(exponentials.shape, like=exponentials)
+        torch.mul(exponentials, (row_weight / normalizer)[:, None], out=grad)
         observed = (1.0 - smoothing) * rows.values * rows.spread(grad_output)
         if smoothing:
             spread = smoothing / rows.n_columns_of_matrix * row_weight

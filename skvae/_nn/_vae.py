@@ -188,7 +188,7 @@ class VAE(nn.Module):
         hidden = self.decoder.hidden(z, generator)
         weight, bias = self.decoder.output_weight, self.decoder.output_bias
         if isinstance(x, SampledRows):
-            weight = self.decoder.output_columns(x.columns)
+            weight = self.decoder.output_columns(x)
             outputs = affine(bias.index_select(0, x.columns), hidden, weight)
             return self.likelihood.sampled_nll(outputs, x), kl
         return self.likelihood.nll_of_layer(hidden, weight, bias, x), kl

@@ -2,6 +2,9 @@
 
 import torch
 
+# Numbers in a block of rows that are updated at a time.
+BLOCK_SIZE = 2**16
+
 
 class LazyAdamW(torch.optim.AdamW):
     """AdamW, where a sparse gradient changes the rows that it holds and no others.
@@ -27,7 +30,7 @@ class LazyAdamW(torch.optim.AdamW):
 
     def _update_rows(self, parameter, group):
         """Update rows: Loshchilov & Hutter 2019, algorithm 2, with decoupled decay."""
-        gradient = parameter.grad.coalesce()
+        gradient = coalesced(parameter.grad)
         rows, gradient = gradient.indices()[0], gradient.values()
         state = self.state[parameter]
         if not state:
@@ -35,6 +38,12 @@ class LazyAdamW(torch.optim.AdamW):
             state["exp_avg"] = torch.zeros_like(parameter)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
         state["step"] += 1
+        n_rows = max(1, BLOCK_SIZE // max(1, parameter[0].numel()))
+        for part in zip(rows.split(n_rows), gradient.split(n_rows), strict=True):
+            self._update_block(parameter, *part, state, group)
+
+    def _update_block(self, parameter, rows, gradient, state, group):
+        """Update rows that fit in the cache, so that only their first use is slow."""
         beta1, beta2 = group["betas"]
         mean = state["exp_avg"].index_select(0, rows)
         square = state["exp_avg_sq"].index_select(0, rows)
@@ -49,3 +58,14 @@ class LazyAdamW(torch.optim.AdamW):
             decay = group["lr"] * group["weight_decay"]
             change.sub_(parameter.index_select(0, rows), alpha=decay)
         parameter.index_add_(0, rows, change)
+
+
+def coalesced(gradient):
+    """Coalesce a sparse gradient of rows, which takes no time if these increase.
+
+    The gradient of `SampledRows.take` is coalesced, but autograd forgets it.
+    """
+    rows = gradient._indices()[0]
+    if (rows[1:] > rows[:-1]).all():
+        gradient._coalesced_(True)
+    return gradient.coalesce()

@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from skvae._nn import SparseRows
 from skvae._training._checkpoint import describe_fit
 from skvae._training._interrupts import interrupts_deferred
+from skvae._training._lazy_adam import coalesced
 from skvae._training._net import VAENet, n_rows_of
 from skvae.datasets import RowBlocks
 from skvae.datasets._row_blocks import apply_to_block
@@ -326,7 +327,7 @@ class Ranks(OneProcess):
             if is_missing:
                 one.grad = torch.zeros_like(one)
             if one.grad.is_sparse:
-                one.grad = one.grad.coalesce()
+                one.grad = coalesced(one.grad)
                 summed.append(one.grad.values())
             else:
                 one.grad = one.grad.contiguous()
