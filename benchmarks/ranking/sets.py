@@ -9,10 +9,9 @@ that every user is scored once, and a fifth of the interactions of each is to be
 predicted. On yelp2018-part and amazon-book-part, whose splits are given, later
 interactions of the training users are to be predicted.
 
-With `--add`, models of an earlier run with the same output are kept. They are compared
-with new ones user by user if their results by user lie in the folder beside it, and
-otherwise keep their differences to the reference of the table, which then has to be
-among the new ones.
+With `--add`, models of an earlier run with the same output are kept, but for blends of
+models that are run again. They are compared with new ones user by user if their results
+by user lie in the folder beside it.
 
 Each model has a grid of eight settings at most. In every fold they are compared on a
 tenth of its training users (on the given splits, on the validation interactions of at
@@ -358,10 +357,14 @@ def with_earlier(results, earlier):
     new, titles = results["models"], [t for t, *_ in MODELS.values()]
     titles += [f"blend: {model}" for model in BLENDS]
     models = {t: new.get(t) or earlier["models"].get(t) for t in titles}
+    again = {name for name, (title, *_) in MODELS.items() if title in new}
+    for blend, parts in BLENDS.items():
+        if f"blend: {blend}" not in new and again & set(parts):
+            models[f"blend: {blend}"] = None
     kept = {
         pair: difference
         for pair, difference in earlier["compared"].items()
-        if pair.split(" minus ")[0] not in new
+        if not set(pair.split(" minus ")) & new.keys()
     }
     return {
         **results,
@@ -386,13 +389,13 @@ def table(name, results):
         ]
     ]
     for title, model in models.items():
-        mean, error = results["compared"][f"{title} minus {reference}"]
+        difference = results["compared"].get(f"{title} minus {reference}")
         figures = [figure(model["test"][metric]) for metric in METRICS]
         rows.append(
             [
                 f"**{title}**" if title == best else title,
                 *figures,
-                f"{mean:+.4f} ± {error:.4f}",
+                "{:+.4f} ± {:.4f}".format(*difference) if difference else "",
                 f"{model['coverage@20']:.3f}",
                 f"{model['seconds to fit']:.1f}",
                 f"{model['seconds to rank']:.1f}",

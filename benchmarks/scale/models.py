@@ -141,7 +141,7 @@ MODELS = {
         mult_vae,
         "epochs",
         1,
-        20,
+        5,
     ),
     "collaborative": Model(
         "CollaborativeVAE without content", collaborative, "rounds", 2, 10

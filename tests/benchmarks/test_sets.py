@@ -111,3 +111,30 @@ def test_users_are_folded_into_the_als_of_implicit_by_least_squares():
     gram = V.T @ (weights[:, None] * V) + 0.1 * np.eye(4)
     expected = V @ np.linalg.solve(gram, V.T @ (weights * (row > 0)))
     np.testing.assert_allclose(model.decision_function(X[:1])[0], expected, rtol=1e-3)
+
+
+def test_models_of_an_earlier_run_are_kept_but_for_blends_of_new_ones():
+    def summary(*titles):
+        model = {
+            "settings": [""],
+            "test": {m: {"mean": 0.5, "over users": 0.1} for m in sets.METRICS},
+            "run": {},
+            **dict.fromkeys(sets.FIGURES, 1.0),
+        }
+        pairs = [f"{one} minus {other}" for one in titles for other in titles]
+        return {
+            "n_folds": 5,
+            "n_users": 9,
+            "models": {title: dict(model) for title in titles},
+            "compared": dict.fromkeys(pairs, [0.0, 0.1]),
+        }
+
+    mult_vae = sets.MODELS["mult-vae"][0]
+    blend = "blend: linear + EASE + Mult-VAE"
+    earlier = summary("EASE", "item-kNN", mult_vae, blend)
+    joined = sets.with_earlier(summary("popularity", mult_vae), earlier)
+    assert list(joined["models"]) == ["popularity", "item-kNN", "EASE", mult_vae]
+    assert "item-kNN minus EASE" in joined["compared"]
+    assert f"{mult_vae} minus EASE" not in joined["compared"]
+    with pytest.raises(ValueError, match="other folds or users"):
+        sets.with_earlier({**joined, "n_users": 8}, earlier)
