@@ -361,16 +361,21 @@ def with_earlier(results, earlier):
     for blend, parts in BLENDS.items():
         if f"blend: {blend}" not in new and again & set(parts):
             models[f"blend: {blend}"] = None
+    changed = {t for t, m in new.items() if m["test"] != _test(earlier, t)}
     kept = {
         pair: difference
         for pair, difference in earlier["compared"].items()
-        if not set(pair.split(" minus ")) & new.keys()
+        if not set(pair.split(" minus ")) & changed
     }
     return {
         **results,
         "models": {title: model for title, model in models.items() if model},
         "compared": kept | results["compared"],
     }
+
+
+def _test(results, title):
+    return results["models"].get(title, {}).get("test")
 
 
 def table(name, results):

@@ -132,7 +132,9 @@ def test_models_of_an_earlier_run_are_kept_but_for_blends_of_new_ones():
     mult_vae = sets.MODELS["mult-vae"][0]
     blend = "blend: linear + EASE + Mult-VAE"
     earlier = summary("EASE", "item-kNN", mult_vae, blend)
-    joined = sets.with_earlier(summary("popularity", mult_vae), earlier)
+    new = summary("popularity", mult_vae)
+    new["models"][mult_vae]["test"] = {"ndcg@100": "changed"}
+    joined = sets.with_earlier(new, earlier)
     assert list(joined["models"]) == ["popularity", "item-kNN", "EASE", mult_vae]
     assert "item-kNN minus EASE" in joined["compared"]
     assert f"{mult_vae} minus EASE" not in joined["compared"]
