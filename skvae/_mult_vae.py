@@ -127,7 +127,8 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
 
     learning_rate_init : float or "auto", default="auto"
         Initial learning rate of AdamW. "auto" takes .001 after a linear start, which a
-        higher rate forgets, and .003 after a random one.
+        higher rate forgets, and .003 after a random one and where a trained model
+        continues.
 
     lr_schedule : {"cosine", "plateau"}, skorch LRScheduler or None, default="cosine"
         "cosine" decreases the learning rate to zero over the planned `max_iter`
