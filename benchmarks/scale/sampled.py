@@ -31,7 +31,7 @@ def main(arguments=None):
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--set", default="amazon-book-part", dest="name")
     parser.add_argument("--components", type=int, default=600)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=5, help="2 or more")
     parser.add_argument("--rate", type=float, default=0.001)
     parser.add_argument("--init", choices=("linear", "random"), default="linear")
     parser.add_argument("--sampled-items", type=int, default=1000)
@@ -61,7 +61,8 @@ def main(arguments=None):
             before = curves[name][-1][0] if curves[name] else 0.0
             curves[name].append((before + seconds, score))
             print(name, len(curves[name]), *curves[name][-1], flush=True)
-        options.output.write_text(report(options, X.shape, curves))
+        if len(curves["all"]) > 1:
+            options.output.write_text(report(options, X.shape, curves))
 
 
 def report(options, shape, curves):
