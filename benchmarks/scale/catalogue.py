@@ -191,7 +191,7 @@ def passes(name, model, clock, seconds):
     _, _, what, n_done, n_default = MODELS[name]
     if not what:
         return {"done": ""}
-    result = {"done": f"{n_done} {what}"}
+    result = {"done": f"{n_done} {what}", "default passes": n_default}
     times = np.diff(model.times) if name == "implicit" else clock.epochs
     if name == "mult-vae":
         step = clock.median_step().sum()

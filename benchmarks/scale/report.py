@@ -57,12 +57,13 @@ def large(results):
             model = MODELS[name]
             done = f" ({found['done']})" if found["done"] else ""
             whole = found.get("extrapolated processor seconds to fit")
+            n_default = found.get("default passes", model.n_default)
             table.append(
                 [
                     model.title,
                     f"{found['seconds to fit']:,.0f}{done}",
                     f"{found['processor seconds to fit']:,.0f}",
-                    f"{whole:,.0f} ({model.n_default}, extrapolated)" if whole else "",
+                    f"{whole:,.0f} ({n_default}, extrapolated)" if whole else "",
                     f"{found['seconds to fold-in']:.2f}",
                     f"{found['seconds to rank']:.1f}",
                     f"{found['peak to fit'] / 1e9:.2f}",

@@ -99,7 +99,7 @@ def test_an_epoch_can_be_cut_and_is_then_extrapolated(tmp_path, in_this_process)
     results = json.loads((tmp_path / "scale.json").read_text())
     found = results["large"]["mult-vae"]["1500x2000x30000"]
     assert found["done"] == "7 of 10 steps"
-    rest = (20 * 10 - 7) * found["processor seconds of a step"]
+    rest = (5 * 10 - 7) * found["processor seconds of a step"]
     assert found["extrapolated processor seconds to fit"] == pytest.approx(
         found["processor seconds to fit"] + rest
     )
