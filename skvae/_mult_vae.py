@@ -696,7 +696,9 @@ class MultVAERecommender(InnerProductMixin, BaseVAE):
         scale = old.get("decoder.output_scale")
         if scale is not None and self._has_one_matrix:
             largest = scale.max().item()  # for new items, which then learn fast
-            module.decoder.output_scale = torch.full((self.n_features_in_,), largest)
+            module.decoder.output_scale = torch.full(
+                (self.n_features_in_,), largest, dtype=torch.float32
+            )
         new = module.state_dict()
         grown = {}
         for name, weight in new.items():

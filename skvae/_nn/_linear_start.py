@@ -22,8 +22,8 @@ def start_from_linear(vae, linear, rows):
     :math:`D_{out} V S^{1/2} z`. The weights are :math:`D_{in} V S^{1/2}`, so that the
     scale of the outputs is :math:`D_{out} D_{in}^{-1}`. It is constant in training.
 
-    The most variable code has mean square 1, as under the prior. A common factor of the
-    outputs is that of the greatest likelihood.
+    Codes have mean zero, and the most variable one has variance 1, as under the prior.
+    A common factor of the outputs is that of the greatest likelihood.
 
     Parameters
     ----------
@@ -51,13 +51,14 @@ def start_from_linear(vae, linear, rows):
     # Items without interactions may have some later, which the largest scale learns
     # fastest.
     scale = torch.where(is_known, scale, scale[is_known].max())
-    norm = (vae.decoder.output_weight * scale).norm(dim=0).mean()
-    scale /= torch.where(norm > 0, norm, 1.0)
+    outputs = vae.decoder.output_weight * scale
+    norm = outputs.norm(dim=0).mean()
+    norm = torch.where(norm > 0, norm, 1.0)
+    scale, outputs = scale / norm, outputs / norm
 
     def loss(log_factor):
-        weight = vae.decoder.output_weight * scale
         hidden = codes * math.exp(log_factor)
-        return vae.likelihood.nll_of_layer(hidden, weight, bias, rows).mean().item()
+        return vae.likelihood.nll_of_layer(hidden, outputs, bias, rows).mean().item()
 
     limit = math.log(MAX_SCALE)
     best = minimize_scalar(
